@@ -1,0 +1,1 @@
+"""How well do gradient methods work in high dimension? The library behind the book."""

@@ -1,0 +1,69 @@
+"""The machine: which device computes, what it is called, how much fits near its cores."""
+
+import os
+import platform
+from functools import cache
+from pathlib import Path
+
+import torch
+
+#: A budget of bytes that binds nothing.
+UNLIMITED = 1 << 62
+
+
+def resolve(device: str) -> str:
+    """Return the device to compute on: ``auto`` is CUDA where there is one, else the CPU.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or CUDA is asked for and absent.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device = {device!r} is not known; allowed are auto, cpu and cuda")
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device = 'cuda' needs a CUDA GPU and torch sees none; use auto or cpu")
+    return device
+
+
+def name(device: str) -> str:
+    """Return what the device is called, as the results record it."""
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    for line in _lines("/proc/cpuinfo"):
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+@cache
+def cache_bytes() -> int:
+    """Return how many bytes a loop on this CPU may touch again and again without slowing down.
+
+    An eighth of the last-level cache: the rest belongs to other processes and to what streams by.
+    """
+    folder = Path("/sys/devices/system/cpu/cpu0/cache")
+    texts = [path.read_text().strip() for path in folder.glob("index*/size")]
+    sizes = [int(text[:-1]) << {"K": 10, "M": 20}[text[-1]] for text in texts if text[-1:] in "KM"]
+    return max(sizes, default=16 << 20) // 8
+
+
+def threads() -> int:
+    """Return how many CPU threads torch computes with."""
+    return torch.get_num_threads()
+
+
+def peak_memory_bytes(device: str) -> int:
+    """Return the most memory this process has held so far: of the GPU if it computed there."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated()
+    for line in _lines("/proc/self/status"):
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) << 10
+    return 0
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if os.path.exists(path) else []

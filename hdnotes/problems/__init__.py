@@ -1,0 +1,1 @@
+"""What is optimised: one family of objectives a file, many independent trials at once."""
