@@ -1,0 +1,1 @@
+"""What is measured on a point, a path or a bundle of gradients."""
