@@ -1,0 +1,122 @@
+"""Claims of the sources, each with a test on results and a verdict.
+
+A test compares the median over trials with a threshold. The median carries a distribution-free
+interval (two order statistics), so a verdict needs no assumption about the spread and is
+*undecided* where there are too few trials to say.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from scipy.stats import binom
+
+Word = Literal["holds", "partly", "fails", "undecided"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a test found.
+
+    Attributes
+    ----------
+    verdict : one of "holds", "partly", "fails", "undecided"
+    evidence : one sentence with the numbers
+    """
+
+    verdict: Word
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence that can be true or false.
+
+    Attributes
+    ----------
+    id : document-section-letter, as in "d4-1-a"
+    sentence : the claim, in our own words
+    source : its place in the document
+    test : results -> Verdict
+    """
+
+    id: str
+    sentence: str
+    source: str
+    test: Callable[[Any], Verdict]
+
+
+class Interval(NamedTuple):
+    """A median and an interval that covers the true one with at least the level asked for."""
+
+    low: float
+    median: float
+    high: float
+
+
+def median_interval(values: Iterable[float], level: float = 0.9) -> Interval:
+    """Return the sample median and its order-statistics interval.
+
+    The interval [x_(k), x_(n+1-k)] covers the median with probability 1 - 2 P(Bin(n, 1/2) < k).
+    With fewer than five values no such interval reaches 90 %: it is infinite.
+
+    Examples
+    --------
+    >>> median_interval([3, 1, 2, 5, 4])
+    Interval(low=1.0, median=3.0, high=5.0)
+    >>> median_interval([1, 2])
+    Interval(low=-inf, median=1.5, high=inf)
+    """
+    ordered = np.sort(np.asarray(list(values), dtype=float))
+    n = len(ordered)
+    below = int(binom.ppf((1 - level) / 2, n, 0.5)) if n else 0
+    if not n or 2 * binom.cdf(below, n, 0.5) > 1 - level:
+        below -= 1
+    if below < 0:
+        return Interval(-np.inf, float(np.median(ordered)) if n else np.nan, np.inf)
+    low, high = float(ordered[below]), float(ordered[n - 1 - below])
+    return Interval(low, float(np.median(ordered)), high)
+
+
+def below(values: Iterable[float], threshold: float) -> Word:
+    """Say whether the median is below ``threshold``: the whole interval has to be.
+
+    Examples
+    --------
+    >>> below([1, 2, 3, 4, 5], 6), below([1, 2, 3, 4, 5], 3), below([1, 2], 6)
+    ('holds', 'undecided', 'undecided')
+    """
+    interval = median_interval(values)
+    if interval.high < threshold:
+        return "holds"
+    return "fails" if interval.low >= threshold else "undecided"
+
+
+def within(values: Iterable[float], low: float, high: float) -> Word:
+    """Say whether the median lies between ``low`` and ``high``: the whole interval has to.
+
+    Examples
+    --------
+    >>> within([1, 2, 3, 4, 5], 0, 6), within([1, 2, 3, 4, 5], 7, 9)
+    ('holds', 'fails')
+    """
+    interval = median_interval(values)
+    if low <= interval.low and interval.high <= high:
+        return "holds"
+    return "fails" if interval.high < low or interval.low > high else "undecided"
+
+
+def together(*words: Word) -> Word:
+    """Return the verdict on a claim of several parts.
+
+    Examples
+    --------
+    >>> together("holds", "holds"), together("holds", "fails"), together("fails", "undecided")
+    ('holds', 'partly', 'undecided')
+    """
+    if "undecided" in words:
+        return "undecided"
+    if len(set(words)) == 1:
+        return words[0]
+    return "partly"

@@ -1,0 +1,1 @@
+"""What the results say: one file a chapter with its analysis and its claims."""

@@ -1,0 +1,158 @@
+"""Each claim of the chapter holds on results made to the theory and falls when they are not."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hdnotes.experiments.egop import COORDINATES, DIGITS_PARAMETERS, LANDSCAPE_RATES
+from hdnotes.findings import egop
+
+PROBLEMS = [(16, 2.0), (64, 2.0), (256, 2.0), (64, 0.0), (64, 1.0)]
+FACTOR = {(64, 0.0): 1.0, (64, 1.0): 1 / 16}  # else 1/d
+RATES = 2.0 ** np.arange(-6, 9)
+TRIALS = range(6)
+
+
+def made_to_theory() -> dict[str, pd.DataFrame]:
+    """Return tables that follow Theorem 3 exactly: a bound Delta/eta + eta L on a grid of eta."""
+    runs, spectrum = [], []
+    for d, p in PROBLEMS:
+        factor = FACTOR.get((d, p), 1 / d)
+        for trial in TRIALS:
+            for k in range(1, 11):
+                value, density = float(k == 1), 1 / (factor * d)
+                spectrum.append((d, p, trial, k, value + 1e-30, value + 1e-30, min(density, 1)))
+            for method in ("GD", "GD + momentum", "Adagrad", "Adam"):
+                for c in COORDINATES:
+                    helped = factor if c == "EGOP" and method in egop.ADAPTIVE else 1.0
+                    for rate in RATES:
+                        l1 = 1 / rate + helped * rate
+                        runs.append((d, p, trial, method, c, rate, helped**3 * l1, l1))
+    if (64, 0.0) in FACTOR:
+        spectrum = [(*row[:4], 1.0, 1.0, 1.0) if row[:2] == (64, 0.0) else row for row in spectrum]
+        spectrum += [(64, 0.0, t, k, 1.0, 1.0, 1.0) for t in TRIALS for k in range(11, 65)]
+    landscape = [
+        (t, rate, c, 1e-6, 1.0, *((5.0, 20) if c == "EGOP" else (30.0, 200)))
+        for t in TRIALS
+        for rate in LANDSCAPE_RATES
+        for c in COORDINATES[:2]
+    ]
+    digits = [(t, k, np.exp(-k / 20), 0.5) for t in TRIALS for k in range(1, DIGITS_PARAMETERS + 1)]
+    problem = ["d", "decay", "trial"]
+    return {
+        "headline": pd.DataFrame(
+            runs,
+            columns=[
+                *problem,
+                "method",
+                "coordinates",
+                "learning_rate",
+                "final_loss",
+                "mean_gradient_l1",
+            ],
+        ),
+        "headline_spectrum": pd.DataFrame(
+            spectrum, columns=[*problem, "k", "eigenvalue", "fresh_variance", "density"]
+        ),
+        "landscape": pd.DataFrame(
+            landscape,
+            columns=[
+                "trial",
+                "learning_rate",
+                "coordinates",
+                "suboptimality",
+                "start_suboptimality",
+                "axis_angle_deg",
+                "updates_to_1e-3",
+            ],
+        ),
+        "digits": pd.DataFrame(digits, columns=["trial", "k", "eigenvalue", "density"]),
+    }
+
+
+def results(tables: dict[str, pd.DataFrame]) -> SimpleNamespace:
+    return SimpleNamespace(table=lambda name: tables[name].copy())
+
+
+def verdict(claim_id: str, tables: dict[str, pd.DataFrame]) -> str:
+    (claim,) = [claim for claim in egop.CLAIMS if claim.id == claim_id]
+    return claim.test(results(tables)).verdict
+
+
+def scale(tables, name, where, column, factor):
+    table = tables[name]
+    rows = table.eval(where) if where else slice(None)
+    table.loc[rows, column] = table.loc[rows, column] * factor
+
+
+#: claim -> (table, rows, column, factor, the verdict that follows)
+BREAKS = {
+    "d4-1-a": ("landscape", "coordinates == 'original'", "suboptimality", 1e5, "partly"),
+    "d4-1-b": ("landscape", "coordinates == 'EGOP'", "axis_angle_deg", 6, "partly"),
+    "d4-1-c": (
+        "headline",
+        "method == 'GD' and coordinates == 'EGOP'",
+        "final_loss",
+        1.01,
+        "partly",
+    ),
+    "d4-2-a": ("headline_spectrum", None, "fresh_variance", 3, "fails"),
+    "d4-1-d": (
+        "headline",
+        "method == 'Adam' and coordinates == 'EGOP'",
+        "final_loss",
+        1e9,
+        "partly",
+    ),
+    "hd-4-a": ("headline", "coordinates == 'random'", "final_loss", 0.01, "fails"),
+    "d4-3-a": ("headline", "coordinates == 'EGOP'", "mean_gradient_l1", 30, "partly"),
+    "d4-3-b": ("headline", "coordinates == 'EGOP'", "mean_gradient_l1", 30, "partly"),
+    "d4-4-b": ("digits", None, "density", 1e-3, "fails"),
+}
+
+
+@pytest.mark.parametrize("claim_id", [claim.id for claim in egop.CLAIMS])
+def test_every_claim_holds_on_results_made_to_the_theory(claim_id):
+    assert verdict(claim_id, made_to_theory()) == "holds"
+
+
+@pytest.mark.parametrize("claim_id", BREAKS)
+def test_a_claim_falls_when_its_results_do(claim_id):
+    table, where, column, factor, expected = BREAKS[claim_id]
+    tables = made_to_theory()
+    scale(tables, table, where, column, factor)
+    assert verdict(claim_id, tables) == expected
+
+
+def test_without_gain_no_claim_of_gain_holds():
+    tables = made_to_theory()
+    runs = tables["headline"]
+    original = runs[runs.coordinates == "original"]
+    for name in ("EGOP", "random"):
+        for column in ("final_loss", "mean_gradient_l1"):
+            runs.loc[runs.coordinates == name, column] = original[column].to_numpy()
+    for claim_id in ("d4-1-c", "d4-1-d", "d4-3-a", "d4-3-b", "d4-3-c", "d4-3-d", "d4-3-e"):
+        assert verdict(claim_id, tables) in ("fails", "partly"), claim_id
+
+
+def test_a_flat_spectrum_is_no_decay():
+    tables = made_to_theory()
+    tables["digits"]["eigenvalue"] = 1.0
+    assert verdict("d4-4-a", tables) == "fails"
+
+
+@pytest.mark.parametrize("claim_id", [claim.id for claim in egop.CLAIMS])
+def test_two_trials_decide_nothing(claim_id):
+    tables = {name: table[table.trial < 2] for name, table in made_to_theory().items()}
+    assert verdict(claim_id, tables) == "undecided"
+
+
+def test_the_best_rate_is_the_one_with_the_lowest_median():
+    runs = made_to_theory()["headline"]
+    best = egop.best_rates(runs, "mean_gradient_l1").query("method == 'Adagrad'")
+    original = best.query("coordinates == 'original'").learning_rate
+    assert set(original) == {1.0}
+    turned = best.query("coordinates == 'EGOP' and decay == 2.0").set_index("d").learning_rate
+    assert turned.to_dict() == {16: 4.0, 64: 8.0, 256: 16.0}

@@ -1,0 +1,39 @@
+"""Verdicts: intervals that cover, and words that follow from them."""
+
+import numpy as np
+import pytest
+
+from hdnotes.claims import below, median_interval, together, within
+
+
+@pytest.mark.parametrize("n", [5, 8, 20, 41])
+def test_the_interval_covers_the_median_at_its_level(n):
+    draws = np.random.default_rng(n).exponential(size=(800, n))
+    intervals = [median_interval(row, 0.9) for row in draws]
+    covered = np.mean([i.low <= np.log(2) <= i.high for i in intervals])
+    assert covered > 0.87
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_too_few_trials_decide_nothing(n):
+    assert below([0.0] * n, 1) == within([0.0] * n, -1, 1) == "undecided"
+
+
+def test_no_trials_decide_nothing():
+    assert below([], 1) == "undecided"
+
+
+def test_words_follow_from_the_interval():
+    assert below([1] * 9, 2) == "holds"
+    assert below([3] * 9, 2) == "fails"
+    assert below([1, 3] * 9, 2) == "undecided"
+    assert within([1] * 9, 0, 2) == "holds"
+    assert within([3] * 9, 0, 2) == "fails"
+    assert within([-3] * 9, 0, 2) == "fails"
+    assert within([1, 3] * 9, 0, 2) == "undecided"
+
+
+def test_a_claim_of_parts():
+    assert together("fails", "fails") == "fails"
+    assert together("holds", "fails", "holds") == "partly"
+    assert together("holds", "undecided") == "undecided"
