@@ -20,7 +20,7 @@ from hdnotes.experiments.parameters import parameter
 from hdnotes.measures import egop, spectra
 from hdnotes.optimizers import BASIC, Method
 from hdnotes.problems.classifier import Classifier, draw_points
-from hdnotes.problems.convex import Convex, decaying_matrix, least_squares, log_sum_exp, reduced
+from hdnotes.problems.convex import Convex, decaying_matrix, least_squares, log_sum_exp, orthonormal
 from hdnotes.theory.egop import least_squares_egop
 from hdnotes.training import Run, train
 
@@ -52,12 +52,14 @@ class Parameters:
     decays: tuple[float, ...] = parameter(
         (0.0, 0.25, 0.5, 1.0, 1.5), at_least=0, help="further p, at dimension 64"
     )
-    rows_per_dimension: int = parameter(2, at_least=1, help="rows of A over d, n/d")
+    sweep_factor: int = parameter(
+        4, at_least=2, help="ratio of neighbouring dimensions in the sweep that ends at d"
+    )
     gradients_per_dimension: float = parameter(
         2.0, above=0, help="gradients that estimate the EGOP over d, M/d"
     )
     rates_per_decade: int = parameter(
-        2, choices=(1, 2, 4), help="learning rates a decade: {1}, {1, 4} or {1, 2, 4, 8} x 10^k"
+        1, choices=(1, 2, 4), help="learning rates a decade: {1}, {1, 4} or {1, 2, 4, 8} x 10^k"
     )
     adagrad_start: float = parameter(
         0.0, at_least=0, help="Adagrad's first accumulator: 0 in torch, 0.1 in Optax"
@@ -91,21 +93,25 @@ PROFILES: dict[str, dict[str, Any]] = {
     "paper": {
         "d": 1024,
         "trials": 10,
+        "sweep_factor": 2,
         "rates_per_decade": 4,
         "digits_gradients_per_parameter": 5.0,
     },
 }
 
 
-def dimensions(d: int) -> list[int]:
-    """Return the dimensions of the sweep that ends at d: the powers of two from 16, and d.
+def dimensions(d: int, factor: int) -> list[int]:
+    """Return the dimensions of the sweep: d divided by the factor down to 16, ascending.
 
     Examples
     --------
-    >>> dimensions(100)
-    [16, 32, 64, 100]
+    >>> dimensions(1024, 4)
+    [16, 64, 256, 1024]
     """
-    return [2**k for k in range(4, d.bit_length()) if 2**k < d] + [d]
+    result = [d]
+    while result[0] // factor >= 16:
+        result.insert(0, result[0] // factor)
+    return result
 
 
 def cells(p: Parameters) -> list[dict[str, Any]]:
@@ -113,12 +119,11 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
     shared = {
         "kind": "headline",
         "steps": p.steps,
-        "rows_per_dimension": p.rows_per_dimension,
         "gradients_per_dimension": p.gradients_per_dimension,
         "rates_per_decade": p.rates_per_decade,
         "adagrad_start": p.adagrad_start,
     }
-    problems = [(d, p.decay) for d in dimensions(p.d)]
+    problems = [(d, p.decay) for d in dimensions(p.d, p.sweep_factor)]
     problems += [(DECAY_DIMENSION, decay) for decay in p.decays if decay != p.decay]
     digits = {"file": p.digits_file, "gradients_per_parameter": p.digits_gradients_per_parameter}
     return [
@@ -130,8 +135,8 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
 
 def memory(p: Parameters) -> int:
     """Return the peak bytes: every trial's matrices, one's gradients and decomposition."""
-    one = 4 * p.rows_per_dimension + 4 * p.gradients_per_dimension + 12
-    kept = 7 * p.trials  # A, three bases, A in each
+    one = 4 * p.gradients_per_dimension + 12
+    kept = 10 * p.trials  # A, three bases, A and its transpose in each
     return int((one + kept) * 8 * p.d**2) + 2**29
 
 
@@ -187,12 +192,12 @@ def _landscape(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     points = result.observed["point"].cpu() @ torch.stack(chosen).mT
     floor = math.log(LANDSCAPE_SAMPLES)  # f at theta*, where every exponent is 0
     suboptimality = result.loss.cpu() - floor
-    table["suboptimality"] = suboptimality[:, -1].clamp(min=0)
-    table["start_suboptimality"] = suboptimality[:, 0]
+    table["suboptimality"] = suboptimality[:, -1].clamp(min=0).numpy()
+    table["start_suboptimality"] = suboptimality[:, 0].numpy()
     table["axis_angle_deg"] = [
         _axis_angle(path, problems[t]) for path, t in zip(points, table.trial, strict=True)
     ]
-    table["updates_to_1e-3"] = _last_above(suboptimality, 1e-3)
+    table["updates_to_1e-3"] = _last_above(suboptimality, 1e-3).numpy()
     return {
         "landscape": table,
         "landscape_path": _featured_paths(table, points, suboptimality),
@@ -255,7 +260,7 @@ def _featured_paths(table: pd.DataFrame, points: Tensor, suboptimality: Tensor) 
         values = {"step": range(len(x)), "theta_1": x, "theta_2": y}
         parts.append(
             pd.DataFrame({"coordinates": coordinates, **values}).assign(
-                suboptimality=suboptimality[row].clamp(min=0)
+                suboptimality=suboptimality[row].clamp(min=0).numpy()
             )
         )
     return pd.concat(parts, ignore_index=True)
@@ -266,8 +271,8 @@ def _contour(problem: _Landscape, half_width: float = 45.0, points: int = 61) ->
     line = torch.linspace(-half_width, half_width, points, dtype=torch.float64)
     grid = torch.cartesian_prod(line, line) + problem.optimum
     loss, _ = log_sum_exp(grid @ problem.a.T, problem.a @ problem.optimum)
-    x, y = grid.T
-    above = loss - math.log(LANDSCAPE_SAMPLES)
+    x, y = grid.T.numpy()
+    above = (loss - math.log(LANDSCAPE_SAMPLES)).numpy()
     return pd.DataFrame({"theta_1": x, "theta_2": y, "suboptimality": above})
 
 
@@ -313,9 +318,9 @@ def _draw_headline(cell: dict[str, Any], trial: int, device: str) -> tuple[_Head
     d = cell["d"]
     name = (NAME, "headline", d, cell["decay"], trial)
     singular = torch.arange(1, d + 1, dtype=torch.float64) ** -cell["decay"]
-    a = decaying_matrix(cell["rows_per_dimension"] * d, singular, of=(*name, "A"))
-    a, y = reduced(a, a @ seeds.normal(d, of=(*name, "optimum")))
-    a, y = a.to(device), y.to(device)
+    # A without its left singular vectors: they change neither the loss nor any gradient.
+    a = (singular.unsqueeze(1) * orthonormal(d, d, of=(*name, "A"))).to(device)
+    y = a @ seeds.normal(d, of=(*name, "optimum")).to(device)
     problem = Convex(least_squares, (a,), (y,), (0,))
     count = math.ceil(cell["gradients_per_dimension"] * d)
     draws = [seeds.normal(count, d, of=(*name, purpose)).to(device) for purpose in ("rho", "fresh")]
@@ -362,18 +367,18 @@ def _race(cell: dict[str, Any], problems: list[_Headline]) -> tuple[pd.DataFrame
 
 def _finals(runs: pd.DataFrame, result: Run) -> pd.DataFrame:
     return runs.assign(
-        start_loss=result.loss[:, 0].cpu(),
-        final_loss=result.loss[:, -1].cpu(),
-        mean_gradient_l1=result.average["gradient_l1"].cpu(),
-        updates=result.steps,
+        start_loss=result.loss[:, 0].numpy(force=True),
+        final_loss=result.loss[:, -1].numpy(force=True),
+        mean_gradient_l1=result.average["gradient_l1"].numpy(force=True),
+        updates=result.steps.numpy(),
         outcome=result.outcome,
     )
 
 
 def _curves(runs: pd.DataFrame, result: Run) -> pd.DataFrame:
     long = runs.loc[runs.index.repeat(len(result.recorded))].reset_index(drop=True)
-    loss = result.loss.cpu().float().flatten()
-    return long.assign(step=result.recorded.repeat(len(runs)), loss=loss)
+    loss = result.loss.float().flatten().numpy(force=True)
+    return long.assign(step=result.recorded.repeat(len(runs)).numpy(), loss=loss)
 
 
 def _spectrum(basis: egop.Eigenbasis, fresh: Tensor, exact: Tensor) -> pd.DataFrame:
@@ -382,10 +387,10 @@ def _spectrum(basis: egop.Eigenbasis, fresh: Tensor, exact: Tensor) -> pd.DataFr
     return pd.DataFrame(
         {
             "k": np.arange(1, len(basis.values) + 1),
-            "eigenvalue": basis.values.cpu(),
-            "exact_eigenvalue": values.cpu(),
-            "fresh_variance": (fresh @ basis.vectors).square().mean(0).cpu(),
-            "density": spectra.density(basis.vectors).cpu(),
+            "eigenvalue": basis.values.numpy(force=True),
+            "exact_eigenvalue": values.numpy(force=True),
+            "fresh_variance": (fresh @ basis.vectors).square().mean(0).numpy(force=True),
+            "density": spectra.density(basis.vectors).numpy(force=True),
         }
     )
 
@@ -404,8 +409,8 @@ def _digits(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
         "digits": pd.DataFrame(
             {
                 "k": np.arange(1, len(basis.values) + 1),
-                "eigenvalue": basis.values.cpu(),
-                "density": spectra.density(basis.vectors).cpu(),
+                "eigenvalue": basis.values.numpy(force=True),
+                "density": spectra.density(basis.vectors).numpy(force=True),
             }
         )
     }

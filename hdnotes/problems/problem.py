@@ -5,6 +5,7 @@ of trial t. Trials may share a data set. The sum of the T losses has as its grad
 the T gradients, so everything downstream (optimizers, EGOP) works on rows and knows no family.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol, Self
 
@@ -46,24 +47,29 @@ class Problem(Protocol):
         """
 
 
+#: Trials on one data set from which a step is bound by arithmetic, no longer by reading the data.
+ENOUGH = 8
+
+
 def chunks(problem: Problem, budget: int) -> list[list[int]]:
-    """Split the trials so that what a chunk touches in a step stays within ``budget`` bytes.
+    """Split the trials so that what a chunk reads again and again stays within ``budget`` bytes.
 
     Trials of one data set stay together as long as their own work is not larger than the data
-    they share; a data set that alone exceeds the budget is a chunk by itself.
+    they share. A data set that many trials share need not stay in the cache: one read serves all.
 
     Returns
     -------
     list of list of int
         The trials of each chunk, ordered by data set.
     """
-    most = max(1, max(budget, problem.data_bytes) // problem.trial_bytes)
     data_of = problem.data_of
+    cost = {data: problem.data_bytes * (n < ENOUGH) for data, n in Counter(data_of).items()}
+    most = max(1, max(budget, problem.data_bytes * len(cost)) // problem.trial_bytes)
     result: list[list[int]] = []
     sets: set[int] = set()
     for trial in sorted(range(len(data_of)), key=data_of.__getitem__):
         sets.add(data_of[trial])
-        full = len(sets) > 1 and len(sets) * problem.data_bytes > budget
+        full = len(sets) > 1 and sum(cost[data] for data in sets) > budget
         if not result or full or len(result[-1]) == most:
             result.append([])
             sets = {data_of[trial]}

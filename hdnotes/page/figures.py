@@ -1,0 +1,173 @@
+"""Drawings that chapters share: long tables in, marks on the given axes out.
+
+Every function takes a table with one row a measurement and the ``ax`` to draw on, and returns
+``ax``. A group of rows is told by its ``method``, its ``coordinates`` or both, and looks as
+``style.look`` says. Independent trials are shown by their median and the band from the 25 % to
+the 75 % quantile; a trial that diverged (NaN) counts as infinitely bad, and is not dropped.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hdnotes.page import style
+
+QUARTILES = (0.25, 0.5, 0.75)
+
+
+def quartiles(data: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+    """Return the quartiles of ``y`` over the rows that share an ``x``; index x, columns 0.25 ...
+
+    Examples
+    --------
+    >>> trials = pd.DataFrame({"step": [1, 1, 1], "loss": [1.0, 2.0, float("nan")]})
+    >>> quartiles(trials, "step", "loss").loc[1, 0.75]
+    np.float64(inf)
+    """
+    values = data[y].fillna(np.inf)
+    with np.errstate(invalid="ignore"):
+        band = values.groupby(data[x]).quantile(list(QUARTILES)).unstack()
+    return band.fillna(np.inf)  # between two infinities pandas finds nothing
+
+
+def curves(
+    data: pd.DataFrame, ax: Axes, *, x: str, y: str, by: Sequence[str] = ("method",), log: str = "y"
+) -> Axes:
+    """Draw ``y`` against ``x``, one line with its band a group.
+
+    Parameters
+    ----------
+    data
+        One row a trial and ``x``.
+    ax
+        Where to draw.
+    x, y
+        Columns.
+    by
+        The columns that make a group: ``method``, ``coordinates`` or both.
+    log
+        The axes that are logarithmic: ``""``, ``"x"``, ``"y"`` or ``"xy"``.
+    """
+    for line, rows in _groups(data, by):
+        band = quartiles(rows, x, y)
+        ax.plot(band.index, band[0.5], markevery=0.3, **line)
+        ax.fill_between(band.index, band[0.25], band[0.75], color=line["color"], alpha=0.18, lw=0)
+    return _scales(ax, log)
+
+
+def points(
+    data: pd.DataFrame,
+    ax: Axes,
+    *,
+    x: str,
+    y: str,
+    by: Sequence[str] = ("method",),
+    log: str = "xy",
+) -> Axes:
+    """Draw the median of ``y`` at each ``x`` as a marker, with a bar from 25 % to 75 %.
+
+    Parameters are those of ``curves``; the markers of a group are joined by its line.
+    """
+    for line, rows in _groups(data, by):
+        band = quartiles(rows, x, y)
+        reach = np.abs(band[[0.25, 0.75]].sub(band[0.5], axis=0)).to_numpy().T
+        ax.errorbar(band.index, band[0.5], yerr=reach, capsize=2.5, **line)
+    ax = _scales(ax, log)
+    at = sorted(data[x].unique())
+    ax.set_xticks(at, [f"{value:g}" for value in at])
+    ax.set_xticks([], minor=True)
+    return ax
+
+
+def scatter(data: pd.DataFrame, ax: Axes, *, x: str, y: str, label: str, **marks: Any) -> Axes:
+    """Draw a marker a row on two logarithmic axes; ``marks`` are matplotlib's keywords."""
+    ax.plot(
+        data[x], data[y], linestyle="", label=label, **({"markersize": 4, "alpha": 0.7} | marks)
+    )
+    return _scales(ax, "xy")
+
+
+def theory(data: pd.DataFrame, ax: Axes, *, x: str, y: str, label: str) -> Axes:
+    """Draw what is predicted or bounded: a thin dark line, drawn behind the data."""
+    line = data[[x, y]].drop_duplicates().sort_values(x)
+    ax.plot(line[x], line[y], label=label, **style.THEORY)
+    return ax
+
+
+def spectrum(
+    data: pd.DataFrame, ax: Axes, *, y: str = "eigenvalue", by: Sequence[str] = ()
+) -> Axes:
+    """Draw ``y`` against its index ``k`` = 1, 2, ... on two logarithmic axes.
+
+    Parameters
+    ----------
+    data
+        One row a draw and ``k``.
+    ax, y, by
+        As in ``curves``.
+    """
+    ax = curves(data, ax, x="k", y=y, by=by, log="xy")
+    ax.set_xlabel("index $k$")
+    return ax
+
+
+def landscape(
+    surface: pd.DataFrame,
+    paths: pd.DataFrame,
+    ax: Axes,
+    *,
+    x: str,
+    y: str,
+    value: str,
+    by: Sequence[str] = ("coordinates",),
+) -> Axes:
+    """Draw the level lines of a function of two variables and the paths taken down it.
+
+    Parameters
+    ----------
+    surface
+        The function on a grid: one row a point, columns ``x``, ``y`` and ``value`` (positive:
+        the levels are spaced evenly in its logarithm).
+    paths
+        One row a step in order, columns ``x``, ``y`` and those of ``by``.
+    ax
+        Where to draw.
+    x, y, value, by
+        Columns.
+    """
+    grid = surface.pivot(index=y, columns=x, values=value)
+    top = grid.max(axis=None)
+    levels = np.geomspace(max(grid.min(axis=None), top / 1000), top, 14)
+    lines: dict[str, Any] = {"colors": "#8c8c8c", "linewidths": 0.6, "zorder": 1}
+    ax.contour(grid.columns, grid.index, grid, levels=levels, **lines)
+    for line, rows in _groups(paths, by):
+        ax.plot(rows[x], rows[y], markevery=[-1], **line)
+    return ax
+
+
+def legend(fig: Figure, axes: Iterable[Axes], columns: int = 3) -> None:
+    """Put one legend above all panels: every label once, in the order in which it first appears."""
+    labels: dict[str, Any] = {}
+    for ax in np.ravel(np.asarray(axes)):
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            labels.setdefault(label, handle)
+    fig.legend(labels.values(), labels, loc="outside upper center", ncols=columns)
+
+
+def _groups(data: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Yield each group's look and rows, in the order in which the table first names it."""
+    if not by:
+        yield {"color": "#0067a5"}, data
+        return
+    for values, rows in data.groupby(list(by), sort=False):
+        yield style.look(**dict(zip(by, values, strict=True))), rows
+
+
+def _scales(ax: Axes, log: str) -> Axes:
+    for axis in log:
+        ax.set(**{f"{axis}scale": "log"})
+    return ax

@@ -1,0 +1,78 @@
+"""The scorecard and the machine page, made from the sidecars that chapters leave.
+
+Needs nothing beyond the standard library, so that the two pages can be made again wherever the
+book is read. The same sidecars give the same bytes.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hdnotes.page import markup
+
+_SCORECARD = """\
+# Scorecard
+
+Every claim that the book has put to the test, with its verdict at the profile the chapter was last
+run at. This page is made from the chapters' results; [](intro.md) says what the verdicts mean."""
+
+_MACHINE = """\
+# Where it was computed
+
+The machine behind every chapter, as its results recorded it. Wall times are sums over the
+chapter's cells, memory is the most that any cell held. This page is made from the results."""
+
+
+def write(book: Path) -> None:
+    """Write ``scorecard.md`` and ``machine.md`` from the sidecars of ``book/sections``.
+
+    Parameters
+    ----------
+    book
+        The book's folder.
+    """
+    records = [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted((Path(book) / "sections").glob("*.json"))
+    ]
+    _replace(Path(book) / "scorecard.md", scorecard(records))
+    _replace(Path(book) / "machine.md", machine(records))
+
+
+def scorecard(records: Sequence[dict[str, Any]]) -> str:
+    """Return the page of all claims."""
+    parts = [_SCORECARD]
+    rows = []
+    for record in records:
+        counts = Counter(claim["verdict"] for claim in record["claims"])
+        rows.append([_link(record), *(str(counts[verdict]) for verdict in markup.SYMBOLS)])
+    parts.append(markup.table(["Chapter", *map(markup.badge, markup.SYMBOLS)], rows))
+    for record in records:
+        parts.append(f"## {record['title']}")
+        if record["stale"]:
+            parts.append(markup.stale())
+        parts.append(f"{_link(record)} at profile *{record['profile']}*.")
+        parts.append(markup.block("div", "hd-claims", {}, markup.claims(record["claims"])))
+    return "\n\n".join(parts) + "\n"
+
+
+def machine(records: Sequence[dict[str, Any]]) -> str:
+    """Return the page of machines, times and commands."""
+    parts = [_MACHINE]
+    for record in records:
+        parts.append(f"## {record['title']}")
+        parts.append(markup.card(record))
+    return "\n\n".join(parts) + "\n"
+
+
+def _link(record: dict[str, Any]) -> str:
+    return f"[{record['title']}](sections/{record['chapter']}.ipynb)"
+
+
+def _replace(path: Path, text: str) -> None:
+    new = path.with_suffix(".new")
+    new.write_text(text, encoding="utf-8")
+    os.replace(new, path)

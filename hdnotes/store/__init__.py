@@ -1,0 +1,1 @@
+"""Results that can be trusted: which code made them, where they lie, how they come to be."""

@@ -1,0 +1,278 @@
+"""The sweep: run the cells that have no result yet, keep each as it finishes, return them all.
+
+An experiment is anything with a `NAME`, a `VERSION` and a `run(cell, device)` that returns tables
+of rows. A cell is a flat dictionary; its key is a hash of name, version and cell, so a result is
+found again whatever the order, the profile or the machine. Processes may share a store: each cell
+is computed by the one that holds its lock, the others come back for it.
+"""
+
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from hdnotes import devices, memory
+from hdnotes.store.files import canonical, digest
+from hdnotes.store.source import fingerprint
+from hdnotes.store.store import Cell, Store
+
+_PAUSE = 0.1
+
+
+class MissingResults(LookupError):
+    """Cells that have not been computed; `cells` lists them."""
+
+    def __init__(self, experiment: str, cells: Sequence[Mapping[str, Any]], total: int) -> None:
+        super().__init__(
+            f"{experiment} lacks {len(cells)} of {total} results, the first at {title(cells[0])}; "
+            f"`hdnotes compute {experiment}` computes them."
+        )
+        self.cells = cells
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the cells of a sweep gave.
+
+    Parameters
+    ----------
+    cells
+        The cells, in the order asked for.
+    manifests
+        For each cell: where, when and by which code it was computed.
+    tables
+        For each cell: its rows by the name of the table.
+    source
+        Fingerprint of the code as it is now.
+    """
+
+    cells: list[dict[str, Any]]
+    manifests: list[dict[str, Any]]
+    tables: list[dict[str, pd.DataFrame]]
+    source: str
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return a table's rows over all cells, each cell's scalars as leading columns.
+
+        Raises
+        ------
+        ValueError
+            If no cell has such a table; the sentence lists those there are.
+        """
+        frames = [
+            _labelled(cell, tables[name])
+            for cell, tables in zip(self.cells, self.tables, strict=True)
+            if name in tables
+        ]
+        if not frames:
+            known = sorted({name for tables in self.tables for name in tables})
+            raise ValueError(f"there is no table {name!r}; choose one of {', '.join(known)}.")
+        return pd.concat([one for one in frames if len(one)] or frames[:1], ignore_index=True)
+
+    @property
+    def stale(self) -> bool:
+        """Whether any cell was made by other code than there is now."""
+        return any(manifest["source"] != self.source for manifest in self.manifests)
+
+    @property
+    def wall_time_s(self) -> float:
+        """Seconds that computing took, summed over cells."""
+        return sum(manifest["wall_time_s"] for manifest in self.manifests)
+
+
+def sweep(
+    experiment: Any,
+    cells: Sequence[Mapping[str, Any]],
+    store: Store,
+    *,
+    device: str = "cpu",
+    refresh: bool = False,
+    progress: bool = True,
+    note: str | None = None,
+    before: Callable[[], None] | None = None,
+) -> Results:
+    """Compute the cells that are missing and return the results of all.
+
+    Parameters
+    ----------
+    experiment
+        Has `NAME`, `VERSION` and `run(cell, device)`.
+    cells
+        Flat dictionaries of texts, finite numbers, and lists of them.
+    store
+        Where results lie.
+    device
+        "cpu" or "cuda", handed to `run`.
+    refresh
+        Compute stale cells too.
+    progress
+        Show a bar with the time left on standard error.
+    note
+        Text beside the bar, the experiment's name by default.
+    before
+        Called once if there is anything to compute, before that: the place to refuse.
+
+    Raises
+    ------
+    StoreError
+        If a result cannot be written. Whatever stops a sweep, finished cells are kept.
+    """
+    source = fingerprint(experiment.run)
+    keys = {cell_key(experiment, cell): cell for cell in cells}
+
+    def done(key: str) -> bool:
+        cell = store.get(key)
+        return cell is not None and not (refresh and cell.manifest["source"] != source)
+
+    waiting = [key for key in keys if not done(key)]
+    if waiting and before:
+        before()
+    with tqdm(
+        total=len(keys),
+        initial=len(keys) - len(waiting),
+        desc=note or experiment.NAME,
+        unit="cell",
+        file=sys.stderr,
+        disable=not (progress and waiting),
+    ) as bar:
+        while waiting:
+            key = waiting.pop(0)
+            with store.claim(key) as ours:
+                if ours and not done(key):
+                    manifest, tables = _compute(experiment, keys[key], device, source)
+                    store.put(key, manifest, tables)
+            if ours:
+                bar.update()
+            else:
+                waiting.append(key)
+                time.sleep(_PAUSE)
+    return load(experiment, cells, store)
+
+
+def load(experiment: Any, cells: Sequence[Mapping[str, Any]], store: Store) -> Results:
+    """Return results that are in the store, and compute nothing.
+
+    Raises
+    ------
+    MissingResults
+        If some are not there.
+    """
+    found = _found(experiment, cells, store)
+    missing = [cell for cell, result in zip(cells, found, strict=True) if result is None]
+    if missing:
+        raise MissingResults(experiment.NAME, missing, len(cells))
+    results = [result for result in found if result is not None]
+    return Results(
+        [dict(cell) for cell in cells],
+        [result.manifest for result in results],
+        [{name: rows.to_pandas() for name, rows in result.tables.items()} for result in results],
+        fingerprint(experiment.run),
+    )
+
+
+def state(
+    experiment: Any, cells: Sequence[Mapping[str, Any]], store: Store
+) -> Literal["fresh", "stale", "missing"]:
+    """Tell whether results are there, and made by the code there is now."""
+    found = _found(experiment, cells, store)
+    if any(result is None for result in found):
+        return "missing"
+    source = fingerprint(experiment.run)
+    old = any(result and result.manifest["source"] != source for result in found)
+    return "stale" if old else "fresh"
+
+
+def cell_key(experiment: Any, cell: Mapping[str, Any]) -> str:
+    """Return the name under which a cell's result is kept: 16 hexadecimal digits.
+
+    Raises
+    ------
+    ValueError
+        If the cell holds anything but texts, finite numbers, and lists of them.
+    """
+    try:
+        text = canonical([experiment.NAME, experiment.VERSION, dict(cell)])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"cell {dict(cell)} must hold plain finite values: {error}") from error
+    return digest(text.encode())[:16]
+
+
+def title(cell: Mapping[str, Any]) -> str:
+    """Write a cell in words.
+
+    Examples
+    --------
+    >>> title({"kind": "spectrum", "d": 64})
+    'kind = spectrum, d = 64'
+    """
+    return ", ".join(f"{name} = {value}" for name, value in cell.items())
+
+
+def _found(experiment: Any, cells: Sequence[Mapping[str, Any]], store: Store) -> list[Cell | None]:
+    return [store.get(cell_key(experiment, cell)) for cell in cells]
+
+
+def _compute(
+    experiment: Any, cell: Mapping[str, Any], device: str, source: str
+) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
+    """Run one cell and record what it took."""
+    memory.forget_peak(device)
+    start = time.perf_counter()
+    tables = experiment.run(dict(cell), device)
+    seconds = time.perf_counter() - start
+    manifest = {
+        "experiment": experiment.NAME,
+        "version": experiment.VERSION,
+        "cell": dict(cell),
+        "source": source,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "device": device,
+        "device_name": devices.name(device),
+        "threads": devices.threads(),
+        "seed": str(cell.get("seed", title(cell))),
+        "wall_time_s": round(seconds, 3),
+        "peak_memory_bytes": devices.peak_memory_bytes(device),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+    }
+    return manifest, tables
+
+
+@cache
+def commit() -> str:
+    """Return the git commit of this library, with `+dirty` if its code was changed since."""
+    folder = Path(__file__).parents[1]
+    head, changes = _git("rev-parse", "--short=12", "HEAD", at=folder), None
+    if head:
+        changes = _git("status", "--porcelain", "--", ".", at=folder)
+    return (head + ("+dirty" if changes else "")) if head else "unknown"
+
+
+def _git(*words: str, at: Path) -> str:
+    with suppress(OSError, subprocess.CalledProcessError):
+        command = ["git", "-C", str(at), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return ""
+
+
+def _labelled(cell: Mapping[str, Any], frame: pd.DataFrame) -> pd.DataFrame:
+    """Put the cell's scalars before the columns that do not have them."""
+    scalars = {
+        name: value
+        for name, value in cell.items()
+        if not isinstance(value, list | tuple | dict) and name not in frame.columns
+    }
+    labels = pd.DataFrame(scalars, index=frame.index)
+    return pd.concat([labels, frame], axis=1)

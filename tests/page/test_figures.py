@@ -1,0 +1,117 @@
+import itertools
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+
+from hdnotes.page import figures, style
+
+ROWS = {**style.METHODS, **style.COORDINATES}
+
+# Hue rotation by half a turn as browsers do it (W3C Filter Effects, feColorMatrix hueRotate).
+HALF_TURN = np.array([[-0.574, 1.43, 0.144], [0.426, 0.43, 0.144], [0.426, 1.43, -0.856]])
+# What a reader without green receptors sees, in linear light (Vienot, Brettel, Mollon 1999).
+DEUTAN = np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]])
+
+
+def dark(colour):
+    """Return a colour as the dark theme shows it."""
+    return np.clip(HALF_TURN @ (1 - np.array(to_rgb(colour))), 0, 1)
+
+
+def linear(rgb):
+    rgb = np.asarray(rgb)
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def contrast(one, other):
+    """Return the contrast ratio of two colours (WCAG 2)."""
+    light = sorted(linear(to_rgb(rgb)) @ [0.2126, 0.7152, 0.0722] + 0.05 for rgb in (one, other))
+    return light[1] / light[0]
+
+
+@pytest.fixture
+def ax():
+    with matplotlib.rc_context():
+        style.use()
+        fig, ax = style.panels()
+        yield ax
+        plt.close(fig)
+
+
+@pytest.fixture
+def trials():
+    grid = itertools.product(["GD", "Adam"], ["original", "EGOP"], range(5), [1, 10, 100])
+    table = pd.DataFrame(grid, columns=["method", "coordinates", "trial", "step"])
+    return table.assign(loss=(1.0 + table.trial) / table.step)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_colour_stands_out_on_both_grounds(name):
+    assert contrast(ROWS[name]["color"], "white") > 4.5
+    assert contrast(dark(ROWS[name]["color"]), "#121212") > 4.5
+
+
+@pytest.mark.parametrize("rows", [style.METHODS, style.COORDINATES])
+def test_rows_differ_with_and_without_colour(rows):
+    for one, other in itertools.combinations(rows.values(), 2):
+        assert one["linestyle"] != other["linestyle"]
+        assert one["marker"] != other["marker"]
+        for shown in (to_rgb, dark):
+            seen = [DEUTAN @ linear(shown(row["color"])) for row in (one, other)]
+            assert np.abs(seen[0] - seen[1]).max() > 0.05
+
+
+def test_a_name_without_a_style_is_refused():
+    with pytest.raises(ValueError, match="method = 'SGDX' has no style; known are GD"):
+        style.look("SGDX")
+
+
+def test_figures_are_transparent_and_the_same_again(ax, tmp_path):
+    for name in "ab":
+        style.svg(ax.figure, tmp_path / name)
+    text = (tmp_path / "a").read_text()
+    assert text == (tmp_path / "b").read_text()
+    assert "fill: #ffffff" not in text
+    assert "<text" not in text
+
+
+def test_a_curve_a_group_with_median_and_quartiles(ax, trials):
+    ax = figures.curves(trials, ax, x="step", y="loss", by=("method", "coordinates"), log="xy")
+    labels = ["GD, original", "GD, EGOP", "Adam, original", "Adam, EGOP"]
+    assert [line.get_label() for line in ax.lines] == labels
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [3, 0.3, 0.03])
+    band = ax.collections[0].get_paths()[0].vertices
+    assert (band[:, 1].min(), band[:, 1].max()) == (0.02, 4)
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+
+
+def test_a_diverged_trial_counts(trials):
+    trials.loc[trials.trial > 1, "loss"] = np.nan
+    band = figures.quartiles(trials, "step", "loss")
+    assert np.isinf(band[0.75]).all()
+
+
+def test_points_carry_their_quartiles(ax, trials):
+    ax = figures.points(trials, ax, x="step", y="loss")
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "10", "100"]
+    ax = figures.theory(trials, ax, x="step", y="loss", label="bound")
+    assert ax.get_legend_handles_labels()[1] == ["bound", "GD", "Adam"]
+
+
+def test_a_spectrum_is_drawn_against_its_index(ax):
+    ax = figures.spectrum(pd.DataFrame({"k": [1, 2, 3], "eigenvalue": [9.0, 4.0, 1.0]}), ax)
+    np.testing.assert_array_equal(ax.lines[0].get_xydata(), [[1, 9], [2, 4], [3, 1]])
+
+
+def test_a_landscape_shows_every_path(ax):
+    x, y = (grid.ravel() for grid in np.meshgrid(np.linspace(-1, 1, 5), np.linspace(-1, 1, 5)))
+    surface = pd.DataFrame({"x": x, "y": y, "f": x**2 + y**2})
+    paths = pd.DataFrame({"coordinates": ["original", "EGOP"] * 2, "x": [0, 0, 1, 1], "y": 1.0})
+    ax = figures.landscape(surface, paths, ax, x="x", y="y", value="f")
+    assert len(ax.lines) == 2
+    figures.legend(ax.figure, [ax])
+    assert [text.get_text() for text in ax.figure.legends[0].texts] == ["original", "EGOP"]

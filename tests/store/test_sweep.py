@@ -1,0 +1,195 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import toy
+
+from hdnotes.store import sweep as module
+from hdnotes.store.store import Store
+from hdnotes.store.sweep import MissingResults, cell_key, load, state, sweep
+
+SCRIPT = """
+import sys
+import toy
+from hdnotes.store.store import Store
+from hdnotes.store.sweep import sweep
+store = Store(sys.argv[1])
+sweep(toy, toy.CELLS, store, progress=False)
+"""
+
+
+def start(store: Store, seconds: float, *more: str) -> subprocess.Popen:
+    folders = [str(Path(__file__).parent), str(Path(module.__file__).parents[2])]
+    environment = os.environ | {
+        "TOY_SECONDS": str(seconds),
+        "PYTHONPATH": os.pathsep.join(folders),
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, "-c", "\n".join([SCRIPT, *more]), str(store.folder)]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_runs(number: int) -> None:
+    deadline = time.monotonic() + 60
+    while len(toy.runs()) < number:
+        assert time.monotonic() < deadline, "the sweep does not start"
+        time.sleep(0.01)
+
+
+def stored(store: Store) -> set[int]:
+    return {cell["d"] for cell in toy.CELLS if store.get(cell_key(toy, cell))}
+
+
+def same(one: pd.DataFrame, other: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+def test_results_are_those_of_the_function_with_the_cells_scalars_in_front(store, log):
+    table = sweep(toy, toy.CELLS[:2], store, progress=False).table("losses")
+    assert list(table.columns) == ["kind", "d", "step", "loss", "count"]
+    assert table["loss"].dtype == float
+    assert table.loc[table["d"] == 1, "loss"].tolist()[:2] == [1 / 3, 0.1]
+    assert list(sweep(toy, toy.CELLS[:2], store).table("names").columns) == ["kind", "d", "who"]
+
+
+def test_what_is_stored_is_not_run_again_in_whatever_order_and_number(store, log):
+    sweep(toy, toy.CELLS[:3], store, progress=False)
+    again = sweep(toy, toy.CELLS[::-1] + toy.CELLS, store, progress=False)
+    assert sorted(toy.runs()) == [f"start {d}" for d in range(8)]
+    assert [cell["d"] for cell in again.cells] == [*range(7, -1, -1), *range(8)]
+
+
+def test_a_cell_is_found_by_its_values_alone(store):
+    assert cell_key(toy, {"a": 1, "b": [2]}) == cell_key(toy, {"b": [2], "a": 1})
+    keys = {cell_key(toy, {"a": value}) for value in (1, 2, "1", 0.5, [1], None)}
+    later = SimpleNamespace(NAME=toy.NAME, VERSION=2)
+    assert len(keys | {cell_key(later, {"a": 1})}) == 7
+
+
+@pytest.mark.parametrize("value", [float("nan"), {1, 2}, Path("x")])
+def test_a_cell_that_is_no_plain_data_is_refused(value):
+    with pytest.raises(ValueError, match="must hold plain finite values"):
+        cell_key(toy, {"a": value})
+
+
+def test_a_manifest_says_how_a_cell_was_made(store, log):
+    manifest = sweep(toy, toy.CELLS[:1], store, progress=False).manifests[0]
+    assert manifest["cell"] == toy.CELLS[0]
+    assert re.fullmatch(r"[0-9a-f]{16}", manifest["source"])
+    assert re.fullmatch(r"unknown|[0-9a-f]{12}(\+dirty)?", manifest["commit"])
+    assert manifest["date"].endswith("+00:00")
+    assert manifest["peak_memory_bytes"] > 1 << 20
+    assert 0 <= manifest["wall_time_s"] < 60
+    expected = {"experiment", "version", "key", "torch", "python", "device", "device_name"}
+    assert expected | {"threads", "seed"} <= set(manifest)
+
+
+def test_load_computes_nothing_and_says_what_is_missing(store, log):
+    with pytest.raises(MissingResults, match=r"toy lacks 8 of 8 results.*kind = line, d = 0"):
+        load(toy, toy.CELLS, store)
+    assert state(toy, toy.CELLS, store) == "missing"
+    assert toy.runs() == []
+    assert not store.folder.exists()
+
+
+def test_an_unknown_table_is_one_sentence(store, log):
+    with pytest.raises(ValueError, match=r"no table 'loss'; choose one of losses, names\."):
+        sweep(toy, toy.CELLS[:1], store, progress=False).table("loss")
+
+
+def test_a_changed_source_is_stale_until_refreshed(store, log, monkeypatch):
+    sweep(toy, toy.CELLS[:2], store, progress=False)
+    assert state(toy, toy.CELLS[:2], store) == "fresh"
+    monkeypatch.setattr(module, "fingerprint", lambda function: "changed")
+    assert state(toy, toy.CELLS[:2], store) == "stale"
+    assert sweep(toy, toy.CELLS[:2], store, progress=False).stale
+    assert len(toy.runs()) == 2
+    assert not sweep(toy, toy.CELLS[:3], store, refresh=True, progress=False).stale
+    assert len(toy.runs()) == 5
+    assert state(toy, toy.CELLS[:3], store) == "fresh"
+
+
+def test_before_is_asked_once_and_only_if_something_is_to_be_computed(store, log):
+    asked = []
+    for _ in range(2):
+        sweep(toy, toy.CELLS[:2], store, progress=False, before=lambda: asked.append(1))
+    assert len(asked) == 1
+
+
+def test_before_may_refuse_and_nothing_is_written(store):
+    def refuse():
+        raise ValueError("too large")
+
+    with pytest.raises(ValueError, match="too large"):
+        sweep(toy, toy.CELLS, store, before=refuse)
+    assert not store.folder.exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_what_stops_a_sweep_leaves_the_finished_cells(store, log, monkeypatch, error):
+    def stop(line):
+        if line == "start 3":
+            raise error
+        write(line)
+
+    write = toy.log
+    with monkeypatch.context() as patch:
+        patch.setattr(toy, "log", stop)
+        with pytest.raises(error):
+            sweep(toy, toy.CELLS, store, progress=False)
+    assert stored(store) == {0, 1, 2}
+    sweep(toy, toy.CELLS, store, progress=False)
+    assert Counter(toy.runs()) == {f"start {d}": 1 for d in range(8)}
+
+
+def test_kill_minus_nine_loses_and_repeats_nothing(store, log):
+    process = start(store, 0.05)
+    wait_for_runs(4)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    process.stderr.close()
+    kept, before = stored(store), len(toy.runs())
+    assert len(kept) in (before - 1, before)
+    assert 3 <= len(kept) < 8
+
+    results = sweep(toy, toy.CELLS, store, progress=False)
+    assert {int(line.split()[1]) for line in toy.runs()[before:]} == set(range(8)) - kept
+    assert results.table("losses")["d"].nunique() == 8
+
+
+def test_two_processes_share_a_store_and_compute_no_cell_twice(store, log):
+    fold = "store.fold()"
+    processes = [start(store, 0.05, fold), start(store, 0.05, fold)]
+    for process in processes:
+        assert process.communicate()[1] == ""
+        assert process.returncode == 0
+    assert Counter(toy.runs()) == {f"start {d}": 1 for d in range(8)}
+    assert state(toy, toy.CELLS, store) == "fresh"
+
+
+def test_a_cell_that_another_process_holds_is_waited_for(store, log):
+    process = start(store, 1.0)
+    wait_for_runs(1)
+    results = sweep(toy, toy.CELLS[:2], store, progress=False)
+    process.kill()
+    process.wait()
+    process.stderr.close()
+    assert len(results.cells) == 2
+    assert Counter(toy.runs())["start 0"] == 1
+
+
+def test_progress_goes_to_standard_error_with_the_time_left(store, log, capsys):
+    sweep(toy, toy.CELLS, store, note="a note")
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert re.search(r"a note: 100%.*8/8 \[\d+:\d+<\d+:\d+", shown.err)
+    sweep(toy, toy.CELLS, store)
+    assert capsys.readouterr().err == ""
