@@ -93,6 +93,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "paper": {
         "d": 1024,
         "trials": 10,
+        "landscape_trials": 100,
         "sweep_factor": 2,
         "rates_per_decade": 4,
         "digits_gradients_per_parameter": 5.0,

@@ -225,18 +225,28 @@ def _gain(results: Any, column: str, power: float, wording: str) -> Verdict:
     middle = median_interval(slope)
     return Verdict(
         together(within(slope, 0.75, 1.25), within(ratio, 1 / 3, 3)),
-        f"{wording} at d = {at_top.d.max()}: measured {number(at_top[column].median())}, "
-        f"predicted {number((at_top.factor**power).median())}; over d the slope of log measured on "
+        f"{wording} at $d = {at_top.d.max()}$: measured {number(at_top[column].median())}, "
+        f"predicted {number((at_top.factor**power).median())}; over $d$ the slope of log measured on "
         f"log predicted is {middle.median:.2f} ({middle.low:.2f} to {middle.high:.2f}).",
     )
 
 
 def _best_step(results: Any) -> Verdict:
-    return _gain(results, "best_step", 0.5, "Mean l1 gradient norm, each at its best rate,")
+    return _gain(
+        results,
+        "best_step",
+        0.5,
+        r"Mean $\ell_1$ gradient norm, EGOP over original, each at its best rate,",
+    )
 
 
 def _large_step(results: Any) -> Verdict:
-    return _gain(results, "large_step", 1.0, "Mean l1 gradient norm, both at the largest rate,")
+    return _gain(
+        results,
+        "large_step",
+        1.0,
+        r"Mean $\ell_1$ gradient norm, EGOP over original, both at the largest rate,",
+    )
 
 
 def _step_size(results: Any) -> Verdict:
@@ -250,7 +260,7 @@ def _larger_steps(results: Any) -> Verdict:
     ratio = table.large_step / table.best_step
     return Verdict(
         below(ratio, 1),
-        f"The mean l1 gradient norm is {number(table.best_step.median())} of the original's with "
+        rf"The mean $\ell_1$ gradient norm is {number(table.best_step.median())} of the original's with "
         f"both at their best rates and {number(table.large_step.median())} with both at the "
         f"largest rate (medians of {len(table)} problems).",
     )
@@ -264,10 +274,10 @@ def _decay_governs(results: Any) -> Verdict:
     orders = [concordance(t.factor, t.large_step) for _, t in table.groupby("trial")]
     return Verdict(
         together(below([-order for order in orders], -0.6), within(flat.large_step, 0.5, 1.5)),
-        f"At d = {DECAY_DIMENSION} and the largest rate the ratio of the norms goes from "
-        f"{number(flat.large_step.median())} at p = {flat.decay.min():g} to "
-        f"{number(steep.large_step.median())} at p = {steep.decay.max():g}; it and "
-        f"sr/(beta d) order the values of p alike to {np.median(orders):.2f} (Kendall's tau, "
+        f"At $d = {DECAY_DIMENSION}$ and the largest rate the ratio of the norms goes from "
+        f"{number(flat.large_step.median())} at $p = {flat.decay.min():g}$ to "
+        f"{number(steep.large_step.median())} at $p = {steep.decay.max():g}$; it and "
+        rf"$\mathrm{{sr}}/(\beta d)$ order the values of $p$ alike to {np.median(orders):.2f} (Kendall's tau, "
         f"median of {len(orders)} trials).",
     )
 
@@ -280,7 +290,7 @@ def _digits_decay(results: Any) -> Verdict:
     rank = table.groupby("trial").eigenvalue.apply(lambda v: float(stable_rank(_tensor(v))))
     return Verdict(
         together(below(share, 0.1), below(rank, DIGITS_PARAMETERS / 10)),
-        f"lambda_100 / lambda_1 = {share.median():.3f} and the stable rank is {rank.median():.0f} "
+        rf"$\lambda_{{100}}/\lambda_1 = {share.median():.3f}$ and the stable rank is {rank.median():.0f} "
         f"of {DIGITS_PARAMETERS} (medians of {len(rank)} estimates; {rank.min():.0f} to "
         f"{rank.max():.0f}).",
     )
@@ -291,7 +301,7 @@ def _digits_dense(results: Any) -> Verdict:
     dense = results.table("digits").query("k == 1").density
     return Verdict(
         within(dense * DIGITS_PARAMETERS, 100, DIGITS_PARAMETERS),
-        f"beta_1 = {dense.median():.2f}, so beta_1 d = {dense.median() * DIGITS_PARAMETERS:.0f} "
+        rf"$\beta_1 = {dense.median():.2f}$, so $\beta_1 d = {dense.median() * DIGITS_PARAMETERS:.0f}$ "
         f"(medians of {len(dense)} estimates; {dense.min():.2f} to {dense.max():.2f}; a random "
         "vector has 0.64).",
     )
@@ -340,20 +350,20 @@ CLAIMS = (
     ),
     Claim(
         "d4-3-a",
-        "With the best step sizes Adagrad's mean l1 gradient norm improves by the square root of "
-        "sr/(beta d).",
+        r"With the best step sizes Adagrad's mean $\ell_1$ gradient norm improves by the square root "
+        r"of $\mathrm{sr}/(\beta d)$.",
         "Section 3, Theorem 3",
         _best_step,
     ),
     Claim(
         "d4-3-b",
-        "With a large step size it improves by sr/(beta d) itself.",
+        r"With a large step size it improves by $\mathrm{sr}/(\beta d)$ itself.",
         "Section 3, Theorem 3",
         _large_step,
     ),
     Claim(
         "d4-3-c",
-        "Adagrad's best step size grows by the inverse square root of sr/(beta d).",
+        r"Adagrad's best step size grows by the inverse square root of $\mathrm{sr}/(\beta d)$.",
         "Section 3, Theorem 3",
         _step_size,
     ),
@@ -377,7 +387,7 @@ CLAIMS = (
     ),
     Claim(
         "d4-4-b",
-        "Its leading eigenvector is dense: beta_1 d is far above 1.",
+        r"Its leading eigenvector is dense: $\beta_1 d$ is far above 1.",
         "Section 4, Fig. 8",
         _digits_dense,
     ),

@@ -99,7 +99,7 @@ def theory(data: pd.DataFrame, ax: Axes, *, x: str, y: str, label: str) -> Axes:
 
 
 def spectrum(
-    data: pd.DataFrame, ax: Axes, *, y: str = "eigenvalue", by: Sequence[str] = ()
+    data: pd.DataFrame, ax: Axes, *, y: str = "eigenvalue", label: str | None = None
 ) -> Axes:
     """Draw ``y`` against its index ``k`` = 1, 2, ... on two logarithmic axes.
 
@@ -107,10 +107,13 @@ def spectrum(
     ----------
     data
         One row a draw and ``k``.
-    ax, y, by
+    ax, y
         As in ``curves``.
+    label
+        What the legend calls it.
     """
-    ax = curves(data, ax, x="k", y=y, by=by, log="xy")
+    ax = curves(data, ax, x="k", y=y, by=(), log="xy")
+    ax.lines[-1].set_label(label or "_")
     ax.set_xlabel("index $k$")
     return ax
 
