@@ -14,7 +14,7 @@ D = 1024
 
 
 def matrix_product_rate(rows: int) -> float:
-    """Return the flop/s of (rows x d) @ (d x d) in float64, the shape of the headline's products."""
+    """Return the flop/s of (rows x d) @ (d x d) in float64, the headline's products."""
     left, right = torch.randn(rows, D).double(), torch.randn(D, D).double()
     best = min(seconds(lambda: left @ right) for _ in range(20))
     return 2 * rows * D * D / best

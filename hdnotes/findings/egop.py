@@ -226,8 +226,8 @@ def _gain(results: Any, column: str, power: float, wording: str) -> Verdict:
     return Verdict(
         together(within(slope, 0.75, 1.25), within(ratio, 1 / 3, 3)),
         f"{wording} at $d = {at_top.d.max()}$: measured {number(at_top[column].median())}, "
-        f"predicted {number((at_top.factor**power).median())}; over $d$ the slope of log measured on "
-        f"log predicted is {middle.median:.2f} ({middle.low:.2f} to {middle.high:.2f}).",
+        f"predicted {number((at_top.factor**power).median())}; over $d$ the slope of log measured "
+        f"on log predicted is {middle.median:.2f} ({middle.low:.2f} to {middle.high:.2f}).",
     )
 
 
@@ -260,8 +260,8 @@ def _larger_steps(results: Any) -> Verdict:
     ratio = table.large_step / table.best_step
     return Verdict(
         below(ratio, 1),
-        rf"The mean $\ell_1$ gradient norm is {number(table.best_step.median())} of the original's with "
-        f"both at their best rates and {number(table.large_step.median())} with both at the "
+        rf"The mean $\ell_1$ gradient norm is {number(table.best_step.median())} of the original's "
+        f"with both at their best rates and {number(table.large_step.median())} with both at the "
         f"largest rate (medians of {len(table)} problems).",
     )
 
@@ -277,8 +277,8 @@ def _decay_governs(results: Any) -> Verdict:
         f"At $d = {DECAY_DIMENSION}$ and the largest rate the ratio of the norms goes from "
         f"{number(flat.large_step.median())} at $p = {flat.decay.min():g}$ to "
         f"{number(steep.large_step.median())} at $p = {steep.decay.max():g}$; it and "
-        rf"$\mathrm{{sr}}/(\beta d)$ order the values of $p$ alike to {np.median(orders):.2f} (Kendall's tau, "
-        f"median of {len(orders)} trials).",
+        rf"$\mathrm{{sr}}/(\beta d)$ order the values of $p$ alike to {np.median(orders):.2f} "
+        f"(Kendall's tau, median of {len(orders)} trials).",
     )
 
 
@@ -290,9 +290,9 @@ def _digits_decay(results: Any) -> Verdict:
     rank = table.groupby("trial").eigenvalue.apply(lambda v: float(stable_rank(_tensor(v))))
     return Verdict(
         together(below(share, 0.1), below(rank, DIGITS_PARAMETERS / 10)),
-        rf"$\lambda_{{100}}/\lambda_1 = {share.median():.3f}$ and the stable rank is {rank.median():.0f} "
-        f"of {DIGITS_PARAMETERS} (medians of {len(rank)} estimates; {rank.min():.0f} to "
-        f"{rank.max():.0f}).",
+        rf"$\lambda_{{100}}/\lambda_1 = {share.median():.3f}$ and the stable rank is "
+        f"{rank.median():.0f} of {DIGITS_PARAMETERS} (medians of {len(rank)} estimates; "
+        f"{rank.min():.0f} to {rank.max():.0f}).",
     )
 
 
@@ -301,9 +301,9 @@ def _digits_dense(results: Any) -> Verdict:
     dense = results.table("digits").query("k == 1").density
     return Verdict(
         within(dense * DIGITS_PARAMETERS, 100, DIGITS_PARAMETERS),
-        rf"$\beta_1 = {dense.median():.2f}$, so $\beta_1 d = {dense.median() * DIGITS_PARAMETERS:.0f}$ "
-        f"(medians of {len(dense)} estimates; {dense.min():.2f} to {dense.max():.2f}; a random "
-        "vector has 0.64).",
+        rf"$\beta_1 = {dense.median():.2f}$, so "
+        rf"$\beta_1 d = {dense.median() * DIGITS_PARAMETERS:.0f}$ (medians of {len(dense)} "
+        f"estimates; {dense.min():.2f} to {dense.max():.2f}; a random vector has 0.64).",
     )
 
 
@@ -350,8 +350,8 @@ CLAIMS = (
     ),
     Claim(
         "d4-3-a",
-        r"With the best step sizes Adagrad's mean $\ell_1$ gradient norm improves by the square root "
-        r"of $\mathrm{sr}/(\beta d)$.",
+        r"With the best step sizes Adagrad's mean $\ell_1$ gradient norm improves by the square "
+        r"root of $\mathrm{sr}/(\beta d)$.",
         "Section 3, Theorem 3",
         _best_step,
     ),
