@@ -32,7 +32,7 @@ LANDSCAPE_RATES = (30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0)  # D.3: 30 to 90
 LANDSCAPE_SAMPLES = 100  # n, calibrated
 LANDSCAPE_SINGULAR_VALUES = (1.0, 0.1)  # calibrated
 LANDSCAPE_GRADIENTS = 200  # M
-CANDIDATES = 20
+CANDIDATES = 100
 #: First and last power of ten of each method's learning rates; calibrated to bracket the best.
 RATES = {"GD": (-1, 1), "GD + momentum": (-1, 1), "Adagrad": (-2, 1), "Adam": (-3, 0)}
 COORDINATES = ("original", "EGOP", "random")
@@ -141,12 +141,6 @@ def memory(p: Parameters) -> int:
     return int((one + kept) * 8 * p.d**2) + 2**29
 
 
-def run(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
-    """Compute one cell."""
-    kinds = {"landscape": _landscape, "headline": _headline, "digits": _digits}
-    return kinds[cell["kind"]](cell, device)
-
-
 # --- landscape: Fig. 1 left -------------------------------------------------------------------
 
 
@@ -209,7 +203,7 @@ def _landscape(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
 def _draw_landscape(trial: int) -> _Landscape:
     """Draw a problem; trial 0 is the featured one.
 
-    The featured problem is the one of 20 whose steep axis is nearest to 22.5 degrees below the
+    The featured problem is the one of 100 whose steep axis is nearest to 22.5 degrees below the
     first coordinate axis, half-way between aligned and diagonal, so that a start at theta* +
     (10, 10) lies off both axes. The other starts add N(0, I) (document 4, D.3).
     """
@@ -415,3 +409,6 @@ def _digits(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
             }
         )
     }
+
+
+RUNS = {"landscape": _landscape, "headline": _headline, "digits": _digits}

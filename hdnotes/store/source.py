@@ -32,6 +32,7 @@ class _Place(NamedTuple):
     name: str
 
 
+@cache
 def fingerprint(function: Callable[..., Any]) -> str:
     """Hash the code that a function runs through, within its own package.
 

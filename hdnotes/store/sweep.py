@@ -53,14 +53,14 @@ class Results:
         For each cell: where, when and by which code it was computed.
     tables
         For each cell: its rows by the name of the table.
-    source
-        Fingerprint of the code as it is now.
+    sources
+        For each cell: the fingerprint of its code as it is now.
     """
 
     cells: list[dict[str, Any]]
     manifests: list[dict[str, Any]]
     tables: list[dict[str, pd.DataFrame]]
-    source: str
+    sources: list[str]
 
     def table(self, name: str) -> pd.DataFrame:
         """Return a table's rows over all cells, each cell's scalars as leading columns.
@@ -83,7 +83,8 @@ class Results:
     @property
     def stale(self) -> bool:
         """Whether any cell was made by other code than there is now."""
-        return any(manifest["source"] != self.source for manifest in self.manifests)
+        made = (manifest["source"] for manifest in self.manifests)
+        return any(old != now for old, now in zip(made, self.sources, strict=True))
 
     @property
     def wall_time_s(self) -> float:
@@ -107,7 +108,8 @@ def sweep(
     Parameters
     ----------
     experiment
-        Has `NAME`, `VERSION` and `run(cell, device)`.
+        Has `NAME`, `VERSION` and `run(cell, device)`; or, in place of `run`, `RUNS`: such a
+        function for each `kind` of cell. Then a change of one kind's code leaves the others fresh.
     cells
         Flat dictionaries of texts, finite numbers, and lists of them.
     store
@@ -128,12 +130,12 @@ def sweep(
     StoreError
         If a result cannot be written. Whatever stops a sweep, finished cells are kept.
     """
-    source = fingerprint(experiment.run)
     keys = {cell_key(experiment, cell): cell for cell in cells}
+    sources = {key: fingerprint(_code(experiment, cell)) for key, cell in keys.items()}
 
     def done(key: str) -> bool:
         cell = store.get(key)
-        return cell is not None and not (refresh and cell.manifest["source"] != source)
+        return cell is not None and not (refresh and cell.manifest["source"] != sources[key])
 
     waiting = [key for key in keys if not done(key)]
     if waiting and before:
@@ -150,7 +152,7 @@ def sweep(
             key = waiting.pop(0)
             with store.claim(key) as ours:
                 if ours and not done(key):
-                    manifest, tables = _compute(experiment, keys[key], device, source)
+                    manifest, tables = _compute(experiment, keys[key], device, sources[key])
                     store.put(key, manifest, tables)
             if ours:
                 bar.update()
@@ -177,7 +179,7 @@ def load(experiment: Any, cells: Sequence[Mapping[str, Any]], store: Store) -> R
         [dict(cell) for cell in cells],
         [result.manifest for result in results],
         [{name: rows.to_pandas() for name, rows in result.tables.items()} for result in results],
-        fingerprint(experiment.run),
+        [fingerprint(_code(experiment, cell)) for cell in cells],
     )
 
 
@@ -185,12 +187,10 @@ def state(
     experiment: Any, cells: Sequence[Mapping[str, Any]], store: Store
 ) -> Literal["fresh", "stale", "missing"]:
     """Tell whether results are there, and made by the code there is now."""
-    found = _found(experiment, cells, store)
-    if any(result is None for result in found):
+    try:
+        return "stale" if load(experiment, cells, store).stale else "fresh"
+    except MissingResults:
         return "missing"
-    source = fingerprint(experiment.run)
-    old = any(result and result.manifest["source"] != source for result in found)
-    return "stale" if old else "fresh"
 
 
 def cell_key(experiment: Any, cell: Mapping[str, Any]) -> str:
@@ -219,6 +219,12 @@ def title(cell: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} = {value}" for name, value in cell.items())
 
 
+def _code(experiment: Any, cell: Mapping[str, Any]) -> Callable[..., dict[str, pd.DataFrame]]:
+    """Return the function that computes a cell."""
+    runs = getattr(experiment, "RUNS", None)
+    return runs[cell["kind"]] if runs else experiment.run
+
+
 def _found(experiment: Any, cells: Sequence[Mapping[str, Any]], store: Store) -> list[Cell | None]:
     return [store.get(cell_key(experiment, cell)) for cell in cells]
 
@@ -229,7 +235,7 @@ def _compute(
     """Run one cell and record what it took."""
     memory.forget_peak(device)
     start = time.perf_counter()
-    tables = experiment.run(dict(cell), device)
+    tables = _code(experiment, cell)(dict(cell), device)
     seconds = time.perf_counter() - start
     manifest = {
         "experiment": experiment.NAME,

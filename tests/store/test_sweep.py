@@ -117,6 +117,22 @@ def test_a_changed_source_is_stale_until_refreshed(store, log, monkeypatch):
     assert state(toy, toy.CELLS[:3], store) == "fresh"
 
 
+def test_each_kind_of_cell_has_its_own_code(store, log, monkeypatch):
+    runs = {"one": lambda cell, device: toy.run(cell, device), "two": toy.run}
+    kinds = SimpleNamespace(NAME="kinds", VERSION=1, RUNS=runs)
+    cells = [{"kind": kind, **cell} for kind in runs for cell in toy.CELLS[:2]]
+    monkeypatch.setattr(module, "fingerprint", lambda function: function.__name__)
+    assert not sweep(kinds, cells, store, progress=False).stale
+    monkeypatch.setattr(
+        module, "fingerprint", lambda function: function.__name__.replace("run", "changed")
+    )
+    assert state(kinds, cells[:2], store) == "fresh"
+    assert state(kinds, cells[2:], store) == "stale"
+    assert len(toy.runs()) == 4
+    assert sweep(kinds, cells, store, refresh=True, progress=False).stale is False
+    assert len(toy.runs()) == 6
+
+
 def test_before_is_asked_once_and_only_if_something_is_to_be_computed(store, log):
     asked = []
     for _ in range(2):
