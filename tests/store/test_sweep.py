@@ -120,7 +120,7 @@ def test_a_changed_source_is_stale_until_refreshed(store, log, monkeypatch):
 def test_each_kind_of_cell_has_its_own_code(store, log, monkeypatch):
     runs = {"one": lambda cell, device: toy.run(cell, device), "two": toy.run}
     kinds = SimpleNamespace(NAME="kinds", VERSION=1, RUNS=runs)
-    cells = [{"kind": kind, **cell} for kind in runs for cell in toy.CELLS[:2]]
+    cells = [{**cell, "kind": kind} for kind in runs for cell in toy.CELLS[:2]]
     monkeypatch.setattr(module, "fingerprint", lambda function: function.__name__)
     assert not sweep(kinds, cells, store, progress=False).stale
     monkeypatch.setattr(
