@@ -156,3 +156,10 @@ def test_the_best_rate_is_the_one_with_the_lowest_median():
     assert set(original) == {1.0}
     turned = best.query("coordinates == 'EGOP' and decay == 2.0").set_index("d").learning_rate
     assert turned.to_dict() == {16: 4.0, 64: 8.0, 256: 16.0}
+
+
+@pytest.mark.parametrize("dimensions", [[20], [16, 64], [16, 64, 256]])
+def test_the_headline_is_the_largest_dimension_of_the_sweep(dimensions):
+    rows = [(d, 2.0) for d in dimensions] + [(64, 0.0), (64, 3.0)]
+    table = pd.DataFrame(sorted(rows, key=lambda row: row[1]), columns=["d", "decay"])
+    assert egop.headline(table).to_numpy().tolist() == [[dimensions[-1], 2.0]]
