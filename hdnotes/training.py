@@ -132,13 +132,11 @@ def _run(
         batch = None if batches is None else batches.at(step)
         loss, gradient = problem.loss_and_gradient(rows.point, batch)
         log.visit(step, trials, rows.point, loss, gradient)
-        diverged = ~loss.isfinite()
-        leaving = diverged if stop is None else diverged | stop(rows.point, loss, gradient)
-        if step == steps:
-            leaving = torch.ones_like(leaving)
+        finite = loss.isfinite()
+        met = ~finite if stop is None else stop(rows.point, loss, gradient)
+        leaving = torch.ones_like(finite) if step == steps else met | ~finite
         if leaving.any():
-            reached: Outcome = "budget" if step == steps else "stopped"
-            log.leave(step, trials, leaving, rows.point, loss, gradient, reached)
+            log.leave(step, trials, leaving, met, rows.point, loss, gradient)
             staying = ~leaving
             kept = staying.nonzero().flatten().tolist()
             if not kept:
@@ -184,17 +182,18 @@ class _Log:
         step: int,
         trials: list[int],
         leaving: Tensor,
+        met: Tensor,
         point: Tensor,
         loss: Tensor,
         gradient: Tensor,
-        reached: Outcome,
     ) -> None:
         """Write down the trials that leave: to the end of the record they stay as they are."""
         rows = leaving.nonzero().flatten().tolist()
         gone = [trials[r] for r in rows]
         self.point[gone], self.steps[gone] = point[rows], step
         for r in rows:
-            self.outcome[trials[r]] = reached if bool(loss[r].isfinite()) else "diverged"
+            word: Outcome = "stopped" if met[r] else "budget"
+            self.outcome[trials[r]] = word if loss[r].isfinite() else "diverged"
         rest = slice(int(torch.searchsorted(self.record, step)), None)
         self._write(rest, gone, point[rows], loss[rows], gradient[rows])
 

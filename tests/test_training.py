@@ -196,6 +196,36 @@ def test_measures_are_recorded_and_averaged():
     torch.testing.assert_close(run.average["loss"], run.loss.mean(1))
 
 
+def test_a_rule_met_at_the_last_step_counts_as_stopped():
+    problem = make("least_squares", 1, (0, 0))
+    settings = [Method("SGD")(0.1), Method("SGD")(1e150)]
+    run = train(
+        problem,
+        starts(2),
+        settings,
+        1,
+        stop=lambda p, loss, g: loss < 1e300,
+        record=torch.arange(2),
+    )
+    assert run.outcome == ["stopped", "stopped"]
+    late = train(problem, starts(2), settings, 5, stop=lambda p, loss, g: p[:, 0] != p[:, 0])
+    assert late.outcome == ["budget", "diverged"]
+    settled = train(problem, starts(2), settings[:1] * 2, 4, stop=_rule_at(4))
+    assert settled.outcome == ["stopped", "stopped"]
+    assert settled.steps.tolist() == [4, 4]
+
+
+def _rule_at(step):
+    """Return a rule that is met at its ``step``-th question."""
+    asked = []
+
+    def rule(point, loss, gradient):
+        asked.append(len(asked))
+        return torch.full((len(loss),), asked[-1] == step)
+
+    return rule
+
+
 def test_the_start_is_not_changed():
     start = starts(2)
     train(make("least_squares", 1, (0, 0)), start, [Method("Adam")(0.1)] * 2, 3)
