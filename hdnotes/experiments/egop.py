@@ -192,7 +192,6 @@ def _landscape(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     table["axis_angle_deg"] = [
         _axis_angle(path, problems[t]) for path, t in zip(points, table.trial, strict=True)
     ]
-    table["updates_to_1e-3"] = _last_above(suboptimality, 1e-3).numpy()
     return {
         "landscape": table,
         "landscape_path": _featured_paths(table, points, suboptimality),
@@ -239,12 +238,6 @@ def _axis_angle(path: Tensor, problem: _Landscape) -> float:
     length = moves.norm(dim=1)
     angle = torch.atan2(moves.abs().amin(1), moves.abs().amax(1)).rad2deg()
     return float((angle * length).sum() / length.sum())
-
-
-def _last_above(suboptimality: Tensor, share: float) -> Tensor:
-    """Return the updates after which a path stays below ``share`` of its start's suboptimality."""
-    above = suboptimality > share * suboptimality[:, :1]
-    return (above * torch.arange(1, above.shape[1] + 1)).amax(1)
 
 
 def _featured_paths(table: pd.DataFrame, points: Tensor, suboptimality: Tensor) -> pd.DataFrame:

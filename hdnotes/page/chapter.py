@@ -196,7 +196,7 @@ class Page:
         alt
             What the curves do, for a reader who cannot see them.
         data
-            The numbers drawn.
+            The numbers drawn. Columns with one value throughout are left out of the files.
         """
         plt.close(fig)  # or Jupyter shows it a second time
         for what, words in (("caption", caption), ("alt", alt)):
@@ -211,8 +211,9 @@ class Page:
         files = self.folder / "figures" / chapter
         files.mkdir(parents=True, exist_ok=True)
         style.svg(fig, files / f"{name}.svg")
-        data.to_csv(files / f"{name}.csv", index=False)
-        data.to_parquet(files / f"{name}.parquet", index=False)
+        drawn = data.loc[:, data.nunique(dropna=False) > 1]  # what never varies is in the card
+        drawn.to_csv(files / f"{name}.csv", index=False, float_format="%.7g")
+        drawn.to_parquet(files / f"{name}.parquet", index=False, compression="zstd")
         address = f"../figures/{chapter}/{name}"
         options = {"name": f"{chapter}-{name}", "alt": alt, "class": "dark-light hd-figure"}
         links = f"{{download}}`CSV <{address}.csv>` · {{download}}`Parquet <{address}.parquet>`"

@@ -34,6 +34,19 @@ def quartiles(data: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
     return band.fillna(np.inf)  # between two infinities pandas finds nothing
 
 
+def thinned(data: pd.DataFrame, x: str, points: int = 150) -> pd.DataFrame:
+    """Return the rows at about ``points`` values of ``x``, evenly spaced in its logarithm.
+
+    Examples
+    --------
+    >>> thinned(pd.DataFrame({"k": range(1, 1001)}), "k", 5)["k"].tolist()
+    [1, 6, 32, 178, 1000]
+    """
+    values = np.sort(data[x].unique())
+    wanted = np.geomspace(max(values[0], 1e-12), values[-1], points)
+    return data[data[x].isin(values[np.searchsorted(values, wanted * (1 - 1e-9))])]
+
+
 def curves(
     data: pd.DataFrame, ax: Axes, *, x: str, y: str, by: Sequence[str] = ("method",), log: str = "y"
 ) -> Axes:

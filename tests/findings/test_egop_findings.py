@@ -34,7 +34,7 @@ def made_to_theory() -> dict[str, pd.DataFrame]:
         spectrum = [(*row[:4], 1.0, 1.0, 1.0) if row[:2] == (64, 0.0) else row for row in spectrum]
         spectrum += [(64, 0.0, t, k, 1.0, 1.0, 1.0) for t in TRIALS for k in range(11, 65)]
     landscape = [
-        (t, rate, c, 1e-6, 1.0, *((5.0, 20) if c == "EGOP" else (30.0, 200)))
+        (t, rate, c, 1.0, *((1e-12, 5.0) if c == "EGOP" else (1e-6, 30.0)))
         for t in TRIALS
         for rate in LANDSCAPE_RATES
         for c in COORDINATES[:2]
@@ -62,10 +62,9 @@ def made_to_theory() -> dict[str, pd.DataFrame]:
                 "trial",
                 "learning_rate",
                 "coordinates",
-                "suboptimality",
                 "start_suboptimality",
+                "suboptimality",
                 "axis_angle_deg",
-                "updates_to_1e-3",
             ],
         ),
         "digits": pd.DataFrame(digits, columns=["trial", "k", "eigenvalue", "density"]),
@@ -90,7 +89,7 @@ def scale(tables, name, where, column, factor):
 #: claim -> (table, rows, column, factor, the verdict that follows)
 BREAKS = {
     "d4-1-a": ("landscape", "coordinates == 'original'", "suboptimality", 1e5, "partly"),
-    "d4-1-b": ("landscape", "coordinates == 'EGOP'", "axis_angle_deg", 6, "partly"),
+    "d4-1-b": ("landscape", "coordinates == 'EGOP'", "axis_angle_deg", 8, "partly"),
     "d4-1-c": (
         "headline",
         "method == 'GD' and coordinates == 'EGOP'",

@@ -107,7 +107,7 @@ def test_a_page_writes_figures_data_and_sidecar(book, shown):
     assert files(book) == [*names, "sections/toy.json"]
     csv, parquet = pd.read_csv(book / names[0]), pd.read_parquet(book / names[1])
     pd.testing.assert_frame_equal(csv, parquet)
-    assert list(csv.columns) == ["kind", "d", "rate", "step", "loss"]
+    assert list(csv.columns) == ["rate", "step", "loss"]  # kind and d never vary
     text = markdown(shown)
     assert ":alt: The loss falls at once.\n" in text
     assert ":name: toy-losses\n" in text
