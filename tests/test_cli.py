@@ -229,6 +229,8 @@ def test_a_signal_stops_the_command_with_one_sentence(tmp_path):
         env=os.environ | {"PYTHONPATH": os.pathsep.join(folders)},
         stderr=subprocess.PIPE,
         text=True,
+        # A shell that runs the tests in the background has its children ignore this signal.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     cells = tmp_path / "bare/results/tiny/.cells"
     deadline = time.monotonic() + 60
