@@ -230,8 +230,8 @@ def _steep_angle(a: Tensor) -> float:
 def _axis_angle(path: Tensor, problem: _Landscape) -> float:
     """Return the mean angle between a path and the nearer axis of the ellipse, by path length.
 
-    From the second update on: the first is as long as the learning rate in every coordinate. In
-    degrees: 0 is along an axis, 45 diagonal, 22.5 a random direction.
+    From the third update on: the first is as long as the learning rate in every coordinate, and the
+    second comes back from there. In degrees: 0 is along an axis, 45 diagonal, 22.5 a random direction.
     """
     axes = torch.linalg.svd(problem.a, full_matrices=False)[2]
     moves = (path[3:] - path[2:-1]) @ axes.T
@@ -254,7 +254,7 @@ def _featured_paths(table: pd.DataFrame, points: Tensor, suboptimality: Tensor) 
     return pd.concat(parts, ignore_index=True)
 
 
-def _contour(problem: _Landscape, half_width: float = 45.0, points: int = 61) -> pd.DataFrame:
+def _contour(problem: _Landscape, half_width: float = 16.0, points: int = 81) -> pd.DataFrame:
     """Return f - f* of the featured problem on a grid around theta*."""
     line = torch.linspace(-half_width, half_width, points, dtype=torch.float64)
     grid = torch.cartesian_prod(line, line) + problem.optimum
@@ -342,7 +342,8 @@ def _race(cell: dict[str, Any], problems: list[_Headline]) -> tuple[pd.DataFrame
         torch.stack([v.T @ problem.start for problem, v in systems]).repeat(len(settings), 1),
         [setting for _, setting in settings for _ in systems],
         cell["steps"],
-        average={"gradient_l1": lambda point, loss, gradient: gradient.abs().sum(1)},
+        observe={"gradient_l1": _gradient_l1},
+        average={"gradient_l1": _gradient_l1},
     )
     rows = [
         (trial, name, coordinates, setting.learning_rate)
@@ -351,6 +352,11 @@ def _race(cell: dict[str, Any], problems: list[_Headline]) -> tuple[pd.DataFrame
         for coordinates in COORDINATES
     ]
     return pd.DataFrame(rows, columns=["trial", "method", "coordinates", "learning_rate"]), result
+
+
+def _gradient_l1(point: Tensor, loss: Tensor, gradient: Tensor) -> Tensor:
+    """Return the l1 norm of each trial's gradient, the measure of Theorem 3."""
+    return gradient.abs().sum(1)
 
 
 def _finals(runs: pd.DataFrame, result: Run) -> pd.DataFrame:
@@ -365,8 +371,11 @@ def _finals(runs: pd.DataFrame, result: Run) -> pd.DataFrame:
 
 def _curves(runs: pd.DataFrame, result: Run) -> pd.DataFrame:
     long = runs.loc[runs.index.repeat(len(result.recorded))].reset_index(drop=True)
-    loss = result.loss.float().flatten().numpy(force=True)
-    return long.assign(step=result.recorded.repeat(len(runs)).numpy(), loss=loss)
+    return long.assign(
+        step=result.recorded.repeat(len(runs)).numpy(),
+        loss=result.loss.float().flatten().numpy(force=True),
+        gradient_l1=result.observed["gradient_l1"].float().flatten().numpy(force=True),
+    )
 
 
 def _spectrum(basis: egop.Eigenbasis, fresh: Tensor, exact: Tensor) -> pd.DataFrame:
