@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from scipy.stats import binom
+from scipy.stats import binom, binomtest
+
+from hdnotes.wording import number
 
 Word = Literal["holds", "partly", "fails", "undecided"]
 
@@ -77,6 +79,45 @@ def median_interval(values: Iterable[float], level: float = 0.9) -> Interval:
         return Interval(-np.inf, float(np.median(ordered)) if n else np.nan, np.inf)
     low, high = float(ordered[below]), float(ordered[n - 1 - below])
     return Interval(low, float(np.median(ordered)), high)
+
+
+def share_interval(count: int, of: int, level: float = 0.9) -> Interval:
+    """Return a share and its exact (Clopper-Pearson) binomial interval.
+
+    Examples
+    --------
+    >>> [round(x, 2) for x in share_interval(9, 10)]
+    [0.61, 0.9, 0.99]
+    """
+    interval = binomtest(count, of).proportion_ci(level)
+    return Interval(float(interval.low), count / of, float(interval.high))
+
+
+def mostly(found: Iterable[bool], share: float = 0.9) -> Word:
+    """Say whether at least ``share`` of all trials would be true, by the binomial interval.
+
+    Examples
+    --------
+    >>> mostly([True] * 40), mostly([True] * 3), mostly([True] * 6 + [False] * 6)
+    ('holds', 'undecided', 'fails')
+    """
+    values = list(found)
+    interval = share_interval(sum(map(bool, values)), len(values))
+    if interval.low >= share:
+        return "holds"
+    return "fails" if interval.high < share else "undecided"
+
+
+def quoted(values: Iterable[float], digits: int = 2) -> str:
+    """Return a median with its interval in brackets, as a sentence of evidence shows it.
+
+    Examples
+    --------
+    >>> quoted([1.0, 2.0, 3.0, 4.0, 50.0])
+    '3.0 (1.0 to 50)'
+    """
+    low, middle, high = (number(value, digits) for value in median_interval(values))
+    return f"{middle} ({low} to {high})"
 
 
 def below(values: Iterable[float], threshold: float) -> Word:

@@ -231,7 +231,8 @@ def _axis_angle(path: Tensor, problem: _Landscape) -> float:
     """Return the mean angle between a path and the nearer axis of the ellipse, by path length.
 
     From the third update on: the first is as long as the learning rate in every coordinate, and the
-    second comes back from there. In degrees: 0 is along an axis, 45 diagonal, 22.5 a random direction.
+    second comes back from there. In degrees: 0 is along an axis, 45 diagonal, a random direction
+    has 22.5 on average.
     """
     axes = torch.linalg.svd(problem.a, full_matrices=False)[2]
     moves = (path[3:] - path[2:-1]) @ axes.T
