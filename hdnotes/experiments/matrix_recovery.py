@@ -120,7 +120,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "repeats": 2,
     },
     "quick": {},
-    "paper": {"sizes": text_sizes(46), "checked_sizes": (16, 64, 256), "repeats": 5},
+    "paper": {"sizes": text_sizes(42), "checked_sizes": (16, 64, 256), "repeats": 5},
 }
 
 
