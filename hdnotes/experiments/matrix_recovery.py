@@ -182,6 +182,7 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
     small = p.checked_sizes
     sweeps: list[tuple[str, str, tuple[int, ...], Mapping[str, Any]]] = [
         *(("sweep", sweep, p.sizes, change) for sweep, change in FIGURES.items()),
+        ("sweep", "square", tuple({*small} - {*p.sizes}), {}),  # what the checks compare with
         ("check", "square, no bias", small, {"bias": False}),
         ("check", "square, 4 x batches", small, {"batches": 4 * p.batches}),
         ("check", "square, training loss", small, {"judged_on": "training samples"}),

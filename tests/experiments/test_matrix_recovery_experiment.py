@@ -23,6 +23,9 @@ def test_the_paper_profile_has_forty_of_the_texts_sizes_in_four_sweeps():
     assert found["sweep"].nunique() == 4
     assert (found["size"].min(), found["size"].max()) == (4, 1008)
     assert len(text_sizes(10_000)) == 188
+    assert not found.duplicated(["sweep", "size"]).any()
+    checked = {cell["size"] for cell in cells(paper) if cell["kind"] == "check"}
+    assert checked <= set(found[found.sweep == "square"]["size"])
     assert set(found.repeats) == {5}
     assert set(found.batches) == {500}
 

@@ -110,8 +110,8 @@ REFUSED = [
     ({"dd": 3}, "chapter has no parameter 'dd'; did you mean 'd'?"),
     (
         {"zzz": 3},
-        "chapter has no parameter 'zzz'; choose one of d, rate, method, nesterov, clip, sizes, decays, "
-        "methods.",
+        "chapter has no parameter 'zzz'; choose one of d, rate, method, nesterov, clip, sizes, "
+        "decays, methods.",
     ),
 ]
 
