@@ -95,8 +95,9 @@ def test_without_differences_between_methods_nothing_varies_or_stands_out():
     tables = made_to_the_text()
     others = tables["snr"].method != CONTROL
     tables["snr"].loc[others, ["snr_db", "true_snr_db"]] = 5.0
-    for letter in ("c", "g", "h", "i"):
+    for letter in ("c", "g", "i"):
         assert verdict(letter, tables) == "fails", letter
+    assert verdict("h", tables) == "partly"
 
 
 def test_lion_on_a_floor_does_not_diverge():
