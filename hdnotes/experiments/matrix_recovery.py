@@ -1,9 +1,9 @@
 r"""Chapter `matrix_recovery`: one linear layer learns Phi from fresh samples (document 1).
 
-A cell is one size of one sweep: every method and repeat in lockstep, all repeats of a size paired
-(the same Phi, start and samples for every method). Four sweeps are the document's figures; three
-short ones vary one thing each, at ``checked_sizes``: no bias, four times the batches, and the loss
-on the samples that are learned from in place of fresh ones. A movie's cell keeps frames of a size.
+A cell is one size of one sweep: every method and repeat in lockstep, and every method on the same
+matrices, starts and samples. Four sweeps are the document's figures; four short *checks* change one
+thing each, at ``checked_sizes``: no bias, no clipping, four times the batches, and the loss on the
+samples that are learned from in place of fresh ones. A *movie* keeps frames of one size of a sweep.
 """
 
 from collections.abc import Mapping, Sequence
@@ -73,7 +73,7 @@ class Parameters:
     )
     fixed_size: int = parameter(1024, at_least=2, help="the other side of fat and skinny matrices")
     checked_sizes: tuple[int, ...] = parameter(
-        (16, 64), at_least=2, help="sizes of the three sweeps that vary one thing"
+        (16, 64), at_least=2, help="sizes of the sweeps that change one thing"
     )
     movie_size: int = parameter(32, at_least=2, help="size of the movie of each sweep")
     repeats: int = parameter(2, at_least=1, unit="trials", help="matrices of each size")
@@ -184,6 +184,7 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
         *(("sweep", sweep, p.sizes, change) for sweep, change in FIGURES.items()),
         ("sweep", "square", tuple({*small} - {*p.sizes}), {}),  # what the checks compare with
         ("check", "square, no bias", small, {"bias": False}),
+        ("check", "square, no clipping", small, {"clip": NONE}),
         ("check", "square, 4 x batches", small, {"batches": 4 * p.batches}),
         ("check", "square, training loss", small, {"judged_on": "training samples"}),
         *(
@@ -213,11 +214,6 @@ def memory(p: Parameters) -> int:
         streams = p.repeats * (cell["batches"] + 1) * 2 * p.batch_size * (m + n + 1)
         needed = max(needed, 4 * (streams + 8 * trials * n * (m + 1)) + 64 * max(m, n) ** 2)
     return needed + 2**29
-
-
-def run(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
-    """Compute one cell."""
-    return _movie(cell, device) if cell["kind"] == "movie" else _sweep(cell, device)
 
 
 def _sweep(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
@@ -375,3 +371,6 @@ def _picture(error: Tensor) -> Tensor:
     power = adaptive_avg_pool2d(error.square().flatten(0, 1), (rows, columns))
     tenths = (5 * power.clamp(min=1e-24).log10()).round().to(torch.int8)
     return tenths.flatten(1).unflatten(0, error.shape[:2])
+
+
+RUNS = {"sweep": _sweep, "check": _sweep, "movie": _movie}

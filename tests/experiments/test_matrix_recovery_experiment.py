@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from hdnotes.experiments import matrix_recovery
-from hdnotes.experiments.matrix_recovery import METHODS, Parameters, cells, run, text_sizes
+from hdnotes.experiments.matrix_recovery import METHODS, RUNS, Parameters, cells, text_sizes
 from hdnotes.experiments.parameters import ParameterError, resolve
 
 SMALL = Parameters(sizes=(6,), fixed_size=9, checked_sizes=(6,), movie_size=6, batches=40)
@@ -13,7 +13,7 @@ SMALL = Parameters(sizes=(6,), fixed_size=9, checked_sizes=(6,), movie_size=6, b
 
 def small(kind: str, sweep: str) -> dict[str, pd.DataFrame]:
     (cell,) = [c for c in cells(SMALL) if (c["kind"], c["sweep"]) == (kind, sweep)]
-    return run(cell, "cpu")
+    return RUNS[kind](cell, "cpu")
 
 
 def test_the_paper_profile_has_forty_of_the_texts_sizes_in_four_sweeps():
