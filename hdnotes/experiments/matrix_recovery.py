@@ -180,9 +180,11 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
         "learning_rates": [f"{name}={rate}" for name, rate in overrides(p.learning_rates).items()],
     }
     small = p.checked_sizes
+    compared = tuple({*small} - {*p.sizes})
     sweeps: list[tuple[str, str, tuple[int, ...], Mapping[str, Any]]] = [
         *(("sweep", sweep, p.sizes, change) for sweep, change in FIGURES.items()),
-        ("sweep", "square", tuple({*small} - {*p.sizes}), {}),  # what the checks compare with
+        ("sweep", "square", compared, {}),
+        ("sweep", "square, no weight decay", compared, FIGURES["square, no weight decay"]),
         ("check", "square, no bias", small, {"bias": False}),
         ("check", "square, no clipping", small, {"clip": NONE}),
         ("check", "square, 4 x batches", small, {"batches": 4 * p.batches}),

@@ -115,3 +115,16 @@ def test_a_landscape_shows_every_path(ax):
     assert len(ax.lines) == 2
     figures.legend(ax.figure, [ax])
     assert [text.get_text() for text in ax.figure.legends[0].texts] == ["original", "EGOP"]
+
+
+def test_methods_share_panels_by_family_with_the_sources_points(trials):
+    source = trials[trials.trial == 0]
+    fig, axes = figures.families(
+        trials, [["GD", "SGD"], ["Adam"]], x="step", y="loss", log="xy", source=source
+    )
+    assert [len(ax.lines) for ax in axes.flat] == [2, 2]
+    assert [line.get_marker() for line in axes.flat[1].lines] == ["^", "o"]
+    assert len({line.get_color() for line in axes.flat[1].lines}) == 1
+    figures.legend(fig, axes)
+    assert [text.get_text() for text in fig.legends[0].texts] == ["GD", "Adam"]
+    plt.close(fig)
