@@ -136,9 +136,9 @@ def published(p: Parameters, sweep: str) -> pd.DataFrame | None:
     return table[table["size"].between(min(p.sizes), max(p.sizes)) & table["method"].ne(CONTROL)]
 
 
-def control(results: Any) -> pd.DataFrame:
-    """Return the runs of least squares over all figures."""
-    table = pd.concat([snrs(results, sweep, control=True) for sweep in FIGURES])
+def control(results: Any, sweeps: Iterable[str] = tuple(FIGURES)) -> pd.DataFrame:
+    """Return the runs of least squares, of all figures or some."""
+    table = pd.concat([snrs(results, sweep, control=True) for sweep in sweeps])
     return table[table.method == CONTROL]
 
 
@@ -363,7 +363,7 @@ def _small_square(results: Any) -> Verdict:
     rank = ranked.groupby(["size", "repeat"]).snr_db.rank(ascending=False)
     rprop, adam = (rank[ranked.method == name] for name in ("Rprop", "Adam"))
     middle = medians(ranked)
-    behind = middle.Rprop - middle.Adam
+    lead = middle.Rprop - middle.Adam
     worst = small.groupby("method").snr_db.median().sort_values()
     return Verdict(
         together(
@@ -372,9 +372,9 @@ def _small_square(results: Any) -> Verdict:
             within(adam, 1, 2),
         ),
         f"Up to size 8 the worst method is {worst.index[0]} with {worst.iloc[0]:.1f} dB. Up to "
-        f"size 32 Rprop's median rank is {rprop.median():.0f} and Adam's {adam.median():.0f}; Adam "
-        f"is {behind.iloc[0]:.0f} dB behind at size {behind.index[0]} and "
-        f"{behind.iloc[-1]:.0f} at {behind.index[-1]}.",
+        f"size 32 Rprop's median rank is {rprop.median():.0f} and Adam's {adam.median():.0f}; "
+        f"Rprop less Adam: {lead.iloc[0]:.0f} dB at size {lead.index[0]}, ".replace("-", "−")
+        + f"{lead.iloc[-1]:.0f} dB at size {lead.index[-1]}.".replace("-", "−"),
     )
 
 

@@ -132,6 +132,7 @@ def families(
     y: str,
     log: str = "x",
     source: pd.DataFrame | None = None,
+    control: pd.DataFrame | None = None,
 ) -> Any:
     """Draw ``y`` against ``x`` in panels, one a group of methods, two panels a row.
 
@@ -145,6 +146,8 @@ def families(
         As in ``curves``.
     source
         Published points with the same columns, drawn as open circles.
+    control
+        What every panel shows as a thin dark line: one row a trial and ``x``, of one ``method``.
 
     Returns
     -------
@@ -157,6 +160,9 @@ def families(
         curves(data[data["method"].isin(group)], ax, x=x, y=y, log=log)
         if source is not None:
             published(source[source["method"].isin(group)], ax, x=x, y=y)
+        if control is not None:
+            line = control.groupby(x, as_index=False)[y].median()
+            theory(line, ax, x=x, y=y, label=control["method"].iloc[0])
     return fig, axes
 
 
