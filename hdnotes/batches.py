@@ -63,3 +63,23 @@ class Shuffled:
             for stream in set(self.streams)
         }
         return torch.stack([order[stream] for stream in self.streams])
+
+
+@dataclass(frozen=True)
+class InOrder(Shuffled):
+    """Every sample once, in the order in which they come: one pass over a stream.
+
+    Parameters are those of `Shuffled`; ``samples`` is how many the whole run sees, and a step
+    beyond them goes on counting.
+
+    Examples
+    --------
+    >>> InOrder(samples=6, size=2, streams=(1, 1)).at(step=1)
+    tensor([[2, 3],
+            [2, 3]])
+    """
+
+    def at(self, step: int) -> Tensor:
+        """Return the samples (trials, size) of this step."""
+        first = step * self.size
+        return torch.arange(first, first + self.size).expand(len(self.streams), -1)

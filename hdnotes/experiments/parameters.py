@@ -17,10 +17,14 @@ import math
 import numbers
 import typing
 from collections.abc import Mapping, Sequence
+from types import UnionType
 from typing import Any, NamedTuple
 
 from hdnotes import memory
 from hdnotes.wording import in_bytes
+
+NONE = "none"
+"""The word that stands for no value at all, where a parameter allows it."""
 
 _KINDS = {int: "whole number", float: "number", bool: "truth value", str: "text"}
 
@@ -58,7 +62,8 @@ def parameter(
     ----------
     default
         Value at the profile `quick`. A field may be typed `int`, `float`, `bool`, `str`, or a
-        `tuple[kind, ...]` of these, to which the limits then apply element by element.
+        `tuple[kind, ...]` of these, to which the limits then apply element by element; or
+        `kind | None`, which the word "none" sets to `None`.
     help
         What it is, in one line.
     unit
@@ -188,6 +193,8 @@ def _choose(name: Any, known: Mapping[str, Any]) -> str:
 
 def _check(field: dataclasses.Field, kind: Any, value: Any) -> Any:
     """Return the value as the field's type, or refuse it."""
+    if isinstance(kind, UnionType) and value == NONE:
+        return None
     if typing.get_origin(kind) is not tuple:
         return _check_one(field, kind, value)
     several = value if isinstance(value, list | tuple) else [value]
@@ -198,7 +205,7 @@ def _check(field: dataclasses.Field, kind: Any, value: Any) -> Any:
 
 def _check_one(field: dataclasses.Field, kind: Any, value: Any) -> Any:
     """Return one value, or one element of a sequence, as its type, or refuse it."""
-    element = typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else kind
+    element = _element(kind)
     limits = field.metadata["limits"]
     if isinstance(value, numbers.Real) and not isinstance(value, bool) and element in (int, float):
         whole = isinstance(value, numbers.Integral) or float(value).is_integer()
@@ -229,7 +236,7 @@ def _allowed(field: dataclasses.Field, kind: Any) -> str:
     """Say what a field accepts, as in "a list of whole numbers, each at least 2"."""
     limits = field.metadata["limits"]
     several = typing.get_origin(kind) is tuple
-    word = _KINDS[typing.get_args(kind)[0] if several else kind]
+    word = _KINDS[_element(kind)]
     bounds = [
         f"{words} {limits[name]}"
         for name, words in [("above", "above"), ("at_least", "at least"), ("at_most", "at most")]
@@ -238,4 +245,10 @@ def _allowed(field: dataclasses.Field, kind: Any) -> str:
     if limits["choices"] is not None:
         bounds.append("one of " + ", ".join(str(choice) for choice in limits["choices"]))
     start = f"a list of {word}s, each " if several else f"a {word}, "
-    return (start + " and ".join(bounds)).removesuffix(", ").removesuffix(", each ")
+    text = (start + " and ".join(bounds)).removesuffix(", ").removesuffix(", each ")
+    return f"{text}, or {NONE}" if isinstance(kind, UnionType) else text
+
+
+def _element(kind: Any) -> Any:
+    """Return the type of one value: of a tuple's element, or of what is not None."""
+    return typing.get_args(kind)[0] if typing.get_args(kind) else kind

@@ -111,6 +111,61 @@ def theory(data: pd.DataFrame, ax: Axes, *, x: str, y: str, label: str) -> Axes:
     return ax
 
 
+def published(data: pd.DataFrame, ax: Axes, *, x: str, y: str) -> Axes:
+    """Draw a source's own points as small open circles, each method's in its colour."""
+    marks: dict[str, Any] = {
+        "marker": "o",
+        "fillstyle": "none",
+        "markersize": 3.5,
+        "markeredgewidth": 0.8,
+    }
+    for line, rows in _groups(data, ("method",)):
+        ax.plot(rows[x], rows[y], linestyle="", color=line["color"], label="_", **marks)
+    return ax
+
+
+def families(
+    data: pd.DataFrame,
+    groups: Sequence[Sequence[str]],
+    *,
+    x: str,
+    y: str,
+    log: str = "x",
+    source: pd.DataFrame | None = None,
+    control: pd.DataFrame | None = None,
+) -> Any:
+    """Draw ``y`` against ``x`` in panels, one a group of methods, two panels a row.
+
+    Parameters
+    ----------
+    data
+        One row a method, trial and ``x``.
+    groups
+        The methods of each panel; those that ``data`` does not have are left out.
+    x, y, log
+        As in ``curves``.
+    source
+        Published points with the same columns, drawn as open circles.
+    control
+        What every panel shows as a thin dark line: one row a trial and ``x``, of one ``method``.
+
+    Returns
+    -------
+    Figure and array of axes.
+    """
+    fig, axes = style.panels(
+        (len(groups) + 1) // 2, 2, height=2.35 * ((len(groups) + 1) // 2), sharex=True, sharey=True
+    )
+    for ax, group in zip(axes.flat, groups, strict=False):
+        curves(data[data["method"].isin(group)], ax, x=x, y=y, log=log)
+        if source is not None:
+            published(source[source["method"].isin(group)], ax, x=x, y=y)
+        if control is not None:
+            line = control.groupby(x, as_index=False)[y].median()
+            theory(line, ax, x=x, y=y, label=control["method"].iloc[0])
+    return fig, axes
+
+
 def spectrum(
     data: pd.DataFrame, ax: Axes, *, y: str = "eigenvalue", label: str | None = None
 ) -> Axes:

@@ -20,6 +20,16 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "GD + momentum": {"color": "#c44e00", "linestyle": (0, (6, 2)), "marker": "s"},
     "Adam": {"color": "#0067a5", "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "^"},
     "Adagrad": {"color": "#00805a", "linestyle": (0, (2, 1)), "marker": "D"},
+    "AdamW": {"color": "#d1278b", "linestyle": (0, (3, 1)), "marker": "v"},
+    "NAdam": {"color": "#740000", "linestyle": (0, (1, 1)), "marker": "<"},
+    "RAdam": {"color": "#0000e0", "linestyle": (0, (8, 1.5)), "marker": ">"},
+    "Adamax": {"color": "#b20000", "linestyle": (0, (4, 1, 1, 1, 1, 1)), "marker": "p"},
+    "RMSprop": {"color": "#005d6c", "linestyle": (0, (2, 2)), "marker": "P"},
+    "Adadelta": {"color": "#b217e8", "linestyle": (0, (6, 1, 2, 1)), "marker": "X"},
+    "Lion": {"color": "#00007c", "linestyle": (0, (1, 2)), "marker": "*"},
+    "SGD": {"color": "#366483", "linestyle": (0, (10, 1)), "marker": "h"},
+    "ASGD": {"color": "#c136aa", "linestyle": (0, (3, 2, 1, 2)), "marker": "d"},
+    "Rprop": {"color": "#460fb9", "linestyle": (0, (7, 1, 1, 1)), "marker": "8"},
 }
 
 #: What the coordinates add; with a method told as well, these lines and markers win over its own.

@@ -26,6 +26,7 @@ class Parameters:
     rate: float = parameter(0.1, help="learning rate", above=0)
     method: str = parameter("sgd", help="method", choices=("sgd", "adam"))
     nesterov: bool = parameter(False, help="look ahead")
+    clip: float | None = parameter(1.0, help="norm to clip to", above=0)
     sizes: tuple[int, ...] = parameter((8, 16), help="sizes", unit="samples", at_least=1)
     decays: tuple[float, ...] = parameter((0.5,), help="decays", at_least=0, at_most=1)
     methods: tuple[str, ...] = parameter(("sgd",), help="methods", choices=("sgd", "adam"))
@@ -61,6 +62,8 @@ def test_profiles_go_over_defaults_and_what_is_given_over_profiles():
         ({"decays": [0, 1]}, (0.0, 1.0)),
         ({"methods": ["adam", "sgd"]}, ("adam", "sgd")),
         ({"nesterov": True}, True),
+        ({"clip": 2}, 2.0),
+        ({"clip": "none"}, None),
     ],
 )
 def test_a_value_becomes_the_type_of_its_field(given, expected):
@@ -107,8 +110,8 @@ REFUSED = [
     ({"dd": 3}, "chapter has no parameter 'dd'; did you mean 'd'?"),
     (
         {"zzz": 3},
-        "chapter has no parameter 'zzz'; choose one of d, rate, method, nesterov, sizes, decays, "
-        "methods.",
+        "chapter has no parameter 'zzz'; choose one of d, rate, method, nesterov, clip, sizes, "
+        "decays, methods.",
     ),
 ]
 
@@ -194,7 +197,7 @@ def test_describe_says_default_unit_and_range():
     assert describe(CHAPTER)[0] == Description(
         "d", 64, "parameters", "a whole number, at least 2 and at most 10000000", "dimension"
     )
-    assert len(describe(CHAPTER)) == 7
+    assert len(describe(CHAPTER)) == 8
 
 
 @pytest.mark.parametrize("name", catalogue.names())

@@ -115,3 +115,23 @@ def test_a_landscape_shows_every_path(ax):
     assert len(ax.lines) == 2
     figures.legend(ax.figure, [ax])
     assert [text.get_text() for text in ax.figure.legends[0].texts] == ["original", "EGOP"]
+
+
+def test_methods_share_panels_by_family_with_the_sources_points(trials):
+    source = trials[trials.trial == 0]
+    fig, axes = figures.families(
+        trials,
+        [["GD", "SGD"], ["Adam"]],
+        x="step",
+        y="loss",
+        log="xy",
+        source=source,
+        control=source.assign(method="least squares"),
+    )
+    assert [len(ax.lines) for ax in axes.flat] == [3, 3]
+    ours, theirs, _ = axes.flat[1].lines
+    assert (ours.get_marker(), theirs.get_marker()) == ("^", "o")
+    assert ours.get_color() == theirs.get_color()
+    figures.legend(fig, axes)
+    assert [text.get_text() for text in fig.legends[0].texts] == ["GD", "least squares", "Adam"]
+    plt.close(fig)

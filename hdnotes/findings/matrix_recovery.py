@@ -1,0 +1,509 @@
+"""Findings of the chapter `matrix_recovery`: SNRs beside the source's points, and the claims.
+
+The text's SNR is 10 log10 of the mean test loss of steps 1-4 over that of the last four. The true
+SNR puts the energy E||y||^2 in place of the first. The start loss is (1 + 2N/(3M)) E||y||^2, so
+the text's is larger by 10 log10(1 + 2N/(3M)): 22 dB at M = 4, N = 1024.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hdnotes.claims import Claim, Verdict, Word, below, median_interval, together, within
+from hdnotes.experiments.matrix_recovery import CONTROL, FIGURES, METHODS, Parameters
+from hdnotes.reference import points
+from hdnotes.wording import number
+
+#: Which methods share a panel.
+FAMILIES = (
+    ("Adam", "AdamW", "NAdam"),
+    ("RAdam", "Adamax", "RMSprop"),
+    ("Adagrad", "Adadelta", "Lion"),
+    ("SGD", "ASGD", "Rprop"),
+)
+KINDS = ("snr_db", "true_snr_db")
+#: "High dimension" begins here: where a run is smaller, claims about it stay undecided.
+HIGH = 512
+#: The source's points are compared above this size (Adam is erratic below).
+ERRATIC = 16
+
+
+def snrs(results: Any, sweep: str, *, control: bool = False) -> pd.DataFrame:
+    """Return one sweep's runs, a row a method, size and repeat; with least squares if asked."""
+    table = results.table("snr")
+    table = table[table.sweep.eq(sweep)]
+    return table if control else table[table.method != CONTROL]
+
+
+def medians(table: pd.DataFrame, value: str = "snr_db") -> pd.DataFrame:
+    """Return the median over the repeats, a row a size, a column a method."""
+    return table.pivot_table(index="size", columns="method", values=value, aggfunc="median")
+
+
+def source_points(sweep: str) -> pd.DataFrame:
+    """Return the source's points of one figure, a row a method and size."""
+    table = points("matrix_recovery")
+    table = table[table.sweep.eq(sweep)].drop(columns="sweep")
+    return table.melt("size", var_name="method", value_name="snr_db")
+
+
+def as_in_text(p: Parameters) -> bool:
+    """Tell whether a run is the text's but for sizes, repeats and methods."""
+    ours = (p.fixed_size, p.batches, p.batch_size, p.clip, p.weight_decay, p.bias, p.learning_rates)
+    return ours == (1024, 500, 32, 1.0, 0.01, True, ("text",))
+
+
+def differences(results: Any) -> pd.DataFrame:
+    """Return the median |difference| to the source in dB above size 16: methods by sweeps.
+
+    Sizes that the small table does not hold are read off it, linear in the logarithm of the size.
+    """
+    columns = {}
+    for sweep in FIGURES:
+        ours = medians(snrs(results, sweep, control=True))
+        ours = ours[ours.index > ERRATIC]
+        theirs = medians(source_points(sweep))
+        at = np.log(theirs.index)
+        columns[sweep] = {
+            method: float(np.median(abs(ours[method] - np.interp(np.log(ours.index), at, values))))
+            for method, values in theirs.items()
+            if method in ours and len(ours)
+        }
+    return pd.DataFrame(columns)
+
+
+def start_excess_db(m: Any, n: Any) -> Any:
+    """Return 10 log10(1 + 2N/(3M)), by which the text's SNR exceeds the true one.
+
+    W and b start uniform on +-1/sqrt(M), of variance 1/(3M): E||p||^2 = 2N/(3M) for a unit x.
+
+    Examples
+    --------
+    >>> start_excess_db(4, 1024).round(1), start_excess_db(64, 64).round(1)
+    (np.float64(22.3), np.float64(2.2))
+    """
+    return 10 * np.log10(1 + 2 * n / (3 * m))
+
+
+def crossing(sizes: Iterable[float], values: Iterable[float], level: float) -> float:
+    """Return the size at which ``values`` first fall below ``level``, linear in log size.
+
+    Infinite if they never do.
+
+    Examples
+    --------
+    >>> round(crossing([10, 100], [60, 40], 50), 1)
+    31.6
+    """
+    x, y = np.log(np.asarray(list(sizes), float)), np.asarray(list(values), float)
+    under = np.flatnonzero(y < level)
+    if not len(under):
+        return np.inf
+    k = under[0]
+    if k == 0:
+        return float(np.exp(x[0]))
+    share = (y[k - 1] - level) / (y[k - 1] - y[k])
+    return float(np.exp(x[k - 1] + share * (x[k] - x[k - 1])))
+
+
+def power_laws(table: pd.DataFrame, low: int = 8, high: int = 520) -> pd.DataFrame:
+    """Return slope and R^2 of dB on log10 size, a row a method and repeat."""
+    rows = []
+    chosen = table[table["size"].between(low, high)]
+    for (method, repeat), run in chosen.groupby(["method", "repeat"], sort=False):
+        if len(run) > 2:
+            x = np.log10(run["size"].astype(float))
+            line = np.polyfit(x, run.snr_db, 1)
+            left, whole = np.var(run.snr_db - np.polyval(line, x)), np.var(run.snr_db)
+            rows.append((method, repeat, line[0], 1 - left / whole if whole else 0.0))
+    return pd.DataFrame(rows, columns=["method", "repeat", "slope", "r2"])
+
+
+def gains(results: Any, sweep: str, value: str = "true_snr_db") -> pd.DataFrame:
+    """Return ``value`` in ``sweep`` less that in the square one, a row a paired run."""
+    base, other = snrs(results, "square"), snrs(results, sweep)
+    both = other.merge(base, on=["size", "method", "repeat"], suffixes=("", "_square"))
+    return both.assign(gain_db=both[value] - both[f"{value}_square"])
+
+
+def published(p: Parameters, sweep: str) -> pd.DataFrame | None:
+    """Return the source's points among the sizes of a run, or None where they do not apply."""
+    if not as_in_text(p):
+        return None
+    table = source_points(sweep)
+    return table[table["size"].between(min(p.sizes), max(p.sizes)) & table["method"].ne(CONTROL)]
+
+
+def control(results: Any, sweeps: Iterable[str] = tuple(FIGURES)) -> pd.DataFrame:
+    """Return the runs of least squares, of all figures or some."""
+    table = pd.concat([snrs(results, sweep, control=True) for sweep in sweeps])
+    return table[table.method == CONTROL]
+
+
+def effects(results: Any) -> pd.DataFrame:
+    """Return what each change gives in dB of true SNR: methods by changes.
+
+    Medians over the checked sizes and the repeats; against the square sweep as in the text.
+    """
+    changes = {
+        "no bias": "square, no bias",
+        "no clipping": "square, no clipping",
+        "no weight decay": "square, no weight decay",
+        "4 x batches": "square, 4 x batches",
+    }
+    checked = snrs(results, "square, no bias")["size"].unique()
+    columns = {}
+    for name, sweep in changes.items():
+        table = gains(results, sweep)
+        table = table[table["size"].isin(checked)]
+        columns[name] = table.groupby("method").gain_db.median()
+    return pd.DataFrame(columns)
+
+
+def _at(table: pd.DataFrame, size: int) -> dict[str, pd.Series]:
+    """Return the text's SNR of every repeat at one size, by method."""
+    return {name: run.snr_db for name, run in table[table["size"] == size].groupby("method")}
+
+
+def _if_high(size: int, word: Word) -> Word:
+    return word if size >= HIGH else "undecided"
+
+
+def _all(values: Iterable[Iterable[float]], threshold: float) -> Word:
+    return together(*(below(one, threshold) for one in values))
+
+
+def _above(values: Iterable[float], threshold: float) -> Word:
+    return below([-value for value in values], -threshold)
+
+
+def _span(values: Iterable[float], unit: str = "dB") -> str:
+    """Write a median with its interval, or with nothing where there is none."""
+    found = median_interval(values)
+    text = f"{found.median:.1f}".replace("-", "−")
+    if np.isfinite(found.low):
+        text += f" ({found.low:.1f} to {found.high:.1f})".replace("-", "−")
+    return f"{text} {unit}"
+
+
+def _listed(values: pd.Series) -> str:
+    return ", ".join(f"{name} {value:.1f}".replace("-", "−") for name, value in values.items())
+
+
+# --- the claims ----------------------------------------------------------------------------------
+
+
+def _poor(results: Any) -> Verdict:
+    """Test a: a true SNR below 10 dB leaves more than a tenth of the energy of y."""
+    table = snrs(results, "square")
+    top = table["size"].max()
+    last = table[table["size"] == top]
+    text, true = (medians(last, kind).loc[top].sort_values() for kind in KINDS)
+    word = _all([run.true_snr_db for _, run in last.groupby("method")], 10)
+    return Verdict(
+        _if_high(top, word),
+        f"At {top} x {top} the best is {text.index[-1]} with {text.iloc[-1]:.1f} dB by the text's "
+        f"SNR and {true.iloc[-1]:.1f} dB by the true one; the median method has "
+        f"{text.median():.1f} and {true.median():.1f} dB (medians of {last.repeat.nunique()} "
+        "matrices).",
+    )
+
+
+def _least_squares(results: Any) -> Verdict:
+    """Test b: above 100 dB everywhere, and at least 100 times less data everywhere."""
+    runs = control(results)
+    samples = int((runs.batches * runs.batch_size).max())
+    ratio = samples / (2 * runs.groupby("size").m.max())
+    enough: list[Word] = ["holds" if r >= 100 else "fails" for r in (ratio.max(), ratio.min())]
+    return Verdict(
+        together(_above(runs.snr_db, 100), *enough),
+        f"Over all sizes and sweeps least squares on 2M samples reaches at least "
+        f"{runs.snr_db.min():.0f} dB. The gradient methods see {samples:,} samples: "
+        f"{number(ratio.max(), 3)} times as many at the smallest M, "
+        f"{number(ratio.min())} times at the largest.",
+    )
+
+
+def _variance(results: Any) -> Verdict:
+    """Test c: the spread between methods, beside the spread between matrices."""
+    spreads, ratios = [], []
+    for sweep in ("square", "fat", "skinny"):
+        for _, rows in snrs(results, sweep).groupby("size"):
+            by_method = rows.groupby("method").snr_db
+            spreads.append(by_method.median().max() - by_method.median().min())
+            within_one = by_method.std().median()
+            ratios.append(by_method.median().std() / max(within_one, 1e-3))
+    return Verdict(
+        together(_above(spreads, 10), _above(ratios, 3)),
+        f"Best less worst method, at one size: {_span(spreads)} (median over {len(spreads)} sizes "
+        f"of three sweeps). The standard deviation between methods is "
+        f"{number(float(np.median(ratios)))} times that between matrices.",
+    )
+
+
+def _bias(results: Any) -> Verdict:
+    """Test d: without a bias the true SNR changes by less than 1 dB, for every method."""
+    table = gains(results, "square, no bias")
+    change = table.groupby("method").gain_db.median().sort_values()
+    word = _all([abs(run.gain_db) for _, run in table.groupby("method")], 1)
+    large = change[change.abs() >= 1]
+    return Verdict(
+        word,
+        f"True SNR without the bias less that with it, at sizes "
+        f"{', '.join(str(size) for size in sorted(table['size'].unique()))}: "
+        f"{len(large)} of {len(change)} methods change by 1 dB or more"
+        + (f" ({_listed(large)})." if len(large) else "."),
+    )
+
+
+def _enough_batches(results: Any) -> Verdict:
+    """Test e: four times the batches give less than 3 dB, but for SGD and ASGD, the slow cases."""
+    table = gains(results, "square, 4 x batches")
+    gain = table.groupby("method").gain_db.median().sort_values()
+    fast = table[~table.method.isin(["SGD", "ASGD"])]
+    word = _all([run.gain_db for _, run in fast.groupby("method")], 3)
+    large = gain[gain >= 3]
+    return Verdict(
+        word,
+        f"Four times the batches give 3 dB or more to {len(large)} of {len(gain)} methods"
+        + (f" ({_listed(large)})" if len(large) else "")
+        + f"; SGD {gain.get('SGD', np.nan):.1f} dB (medians over sizes "
+        f"{', '.join(str(size) for size in sorted(table['size'].unique()))} and matrices).",
+    )
+
+
+def _test_is_train(results: Any) -> Verdict:
+    """Test f: the loss on samples before they are learned from, and on fresh ones."""
+    table = gains(results, "square, training loss", "snr_db")
+    return Verdict(
+        within(table.gain_db, -0.5, 0.5),
+        f"SNR on the training samples less that on fresh ones: {_span(table.gain_db)} (median of "
+        f"{len(table)} runs). In one pass a training sample is fresh when its loss is taken.",
+    )
+
+
+def _power_law(results: Any) -> Verdict:
+    """Test g: most methods have R^2 above 0.9 and a negative slope from rank 8 to 520."""
+    fits = power_laws(snrs(results, "fat"))
+    good = fits.assign(good=(fits.r2 > 0.9) & (fits.slope < 0)).groupby("repeat").good.sum()
+    methods = fits.method.nunique()
+    slope = fits.groupby("method").slope.median()
+    r2 = fits.groupby("method").r2.median().sort_values()
+    return Verdict(
+        _above(good, methods / 2),
+        f"For {good.median():.0f} of {methods} methods a straight line of dB on log M has "
+        rf"$R^2 > 0.9$ and falls; slopes from {slope.min():.0f} to ".replace("-", "−")
+        + f"{slope.max():.0f} dB a decade".replace("-", "−")
+        + f", lowest $R^2$: {_listed(r2.head(2).round(2))}.",
+    )
+
+
+def _rprop_transition(results: Any) -> Verdict:
+    """Test h: above 90 dB up to rank 32; from 80 to 40 dB within a factor of 2, near 60."""
+    runs = snrs(results, "fat").query("method == 'Rprop'").sort_values("size")
+    low = runs[runs["size"] <= 32].snr_db
+    curves = [(run["size"], run.snr_db) for _, run in runs.groupby("repeat")]
+    where = [crossing(*curve, 70) for curve in curves]
+    width = [crossing(*curve, 40) / crossing(*curve, 80) for curve in curves]
+    return Verdict(
+        together(_above(low, 90), within(where, 50, 75), below(width, 2)),
+        f"Up to rank 32 Rprop has {_span(low)}; it falls through 70 dB at "
+        f"M = {_span(where, '')}and from 80 to 40 dB within a factor of "
+        f"{np.median(width):.2f}.",
+    )
+
+
+def _asgd(results: Any) -> Verdict:
+    """Test i: rises and falls by more than half a dB, by the text's SNR."""
+    runs = snrs(results, "fat").query("method == 'ASGD'").sort_values("size")
+    rise, fall, true_fall = [], [], []
+    for _, run in runs.groupby("repeat"):
+        rise.append(run.snr_db.max() - run.snr_db.iloc[0])
+        fall.append(run.snr_db.max() - run.snr_db.iloc[-1])
+        true_fall.append(run.true_snr_db.max() - run.true_snr_db.iloc[-1])
+    ends = runs.groupby("size").true_snr_db.median()
+    return Verdict(
+        together(_above(rise, 0.5), _above(fall, 0.5)),
+        f"By the text's SNR ASGD rises by {_span(rise)} and falls by {_span(fall)}. By the true "
+        f"SNR it goes from {ends.iloc[0]:.1f} to {ends.iloc[-1]:.1f} dB".replace("-", "−")
+        + f", at most {np.median(true_fall):.1f} dB down again at the end.",
+    )
+
+
+def _skinny(results: Any) -> Verdict:
+    """Test j: above 15 dB at the lowest N only Adam, AdamW; above 8 at the highest only Adagrad."""
+    table = snrs(results, "skinny")
+    low, top = table["size"].min(), table["size"].max()
+    first, last = _at(table, low), _at(table, top)
+    good, some = ("Adam", "AdamW"), "Adagrad"
+    words = [_above(first[name], 15) for name in good if name in first]
+    words += [below(run, 15) for name, run in first.items() if name not in good]
+    words += [
+        _if_high(top, _above(run, 8) if name == some else below(run, 8))
+        for name, run in last.items()
+    ]
+    at_low, at_top = (
+        pd.Series({name: run.median() for name, run in runs.items()}).sort_values(ascending=False)
+        for runs in (first, last)
+    )
+    return Verdict(
+        together(*words),
+        f"Best at N = {low}: {_listed(at_low.head(4))} dB; best at N = {top}: "
+        f"{_listed(at_top.head(3))} dB.",
+    )
+
+
+def _small_square(results: Any) -> Verdict:
+    """Test k: all above 20 dB up to size 8; up to 32 Rprop is first and Adam second."""
+    table = snrs(results, "square")
+    small = table[table["size"] <= 8]
+    ranked = table[table["size"] <= 32]
+    rank = ranked.groupby(["size", "repeat"]).snr_db.rank(ascending=False)
+    rprop, adam = (rank[ranked.method == name] for name in ("Rprop", "Adam"))
+    middle = medians(ranked)
+    lead = middle.Rprop - middle.Adam
+    worst = small.groupby("method").snr_db.median().sort_values()
+    return Verdict(
+        together(
+            *(_above(run.snr_db, 20) for _, run in small.groupby("method")),
+            within(rprop, 1, 1),
+            within(adam, 1, 2),
+        ),
+        f"Up to size 8 the worst method is {worst.index[0]} with {worst.iloc[0]:.1f} dB. Up to "
+        f"size 32 Rprop's median rank is {rprop.median():.0f} and Adam's {adam.median():.0f}; "
+        f"Rprop less Adam: {lead.iloc[0]:.0f} dB at size {lead.index[0]}, ".replace("-", "−")
+        + f"{lead.iloc[-1]:.0f} dB at size {lead.index[-1]}.".replace("-", "−"),
+    )
+
+
+def _large_square(results: Any) -> Verdict:
+    """Test l: at the largest size all are within 3 dB of 0 but Lion, which is below and grows."""
+    table = snrs(results, "square")
+    top = table["size"].max()
+    last = _at(table, top)
+    others = {name: run for name, run in last.items() if name != "Lion"}
+    change = _late_change(results, "Lion", top)
+    words = [within(run, -3, 3) for run in others.values()]
+    words += [below(last["Lion"], 0), "holds" if change > 0.5 else "fails"]
+    far = pd.Series({name: run.median() for name, run in others.items()}).sort_values()
+    return Verdict(
+        _if_high(top, together(*words)),
+        f"At {top} x {top}: Lion {_span(last['Lion'])}; the others from {far.iloc[0]:.1f} dB "
+        f"({far.index[0]}) to {far.iloc[-1]:.1f} dB ({far.index[-1]}). Over the second half of the "
+        f"run Lion's loss changes by {change:.1f} dB: ".replace("-", "−")
+        + ("it still grows." if change > 0.5 else "it sits on a floor and does not diverge."),
+    )
+
+
+def _late_change(results: Any, method: str, size: int) -> float:
+    """Return by how many dB the loss grows over the second half of the run."""
+    curves = results.table("curves")
+    run = curves[curves.sweep.eq("square") & curves.method.eq(method) & curves["size"].eq(size)]
+    run = run.sort_values("step")
+    middle = np.interp(run.step.max() / 2, run.step, run.log10_loss)
+    return float(10 * (run.log10_loss.tail(4).mean() - middle))
+
+
+def _no_decay(results: Any) -> Verdict:
+    """Test m: without decay Adagrad, Adamax and RAdam gain more than 20 dB up to size 32."""
+    table = gains(results, "square, no weight decay", "snr_db").query("size <= 32")
+    gain = table.groupby("method").gain_db.median().sort_values(ascending=False)
+    gainers = ("Adagrad", "Adamax", "RAdam")
+    words = [_above(table[table.method == name].gain_db, 20) for name in gainers]
+    words += [
+        below(abs(table[table.method == name].gain_db), 3) for name in ("SGD", "Lion", "RMSprop")
+    ]
+    return Verdict(
+        together(*words),
+        f"Gain without weight decay, up to size 32: {_listed(gain.head(4))} dB; least: "
+        f"{_listed(gain.tail(3))} dB. Adam and Rprop never had any.",
+    )
+
+
+def _claim(
+    letter: str,
+    sentence: str,
+    source: str,
+    test: Callable[[Any], Verdict],
+    *,
+    within: tuple[int, int] = (0, 10**9),
+    sizes: int = 1,
+) -> Claim:
+    """Return a claim that stays undecided where it lacks methods, or ``sizes`` sizes ``within``."""
+
+    def guarded(results: Any) -> Verdict:
+        table = snrs(results, "square")
+        missing = sorted(set(METHODS) - set(table.method))
+        if missing:
+            return Verdict("undecided", f"Not run: {', '.join(missing)}.")
+        if table["size"][table["size"].between(*within)].nunique() < sizes:
+            return Verdict("undecided", f"It needs {sizes} or more sizes from {within}.")
+        return test(results)
+
+    return Claim(f"d1-1-{letter}", sentence, source, guarded)
+
+
+CLAIMS = (
+    _claim("a", "In high dimension every optimizer works very poorly.", "take-away 1", _poor),
+    _claim(
+        "b",
+        "Least squares works everywhere, with orders of magnitude less data.",
+        "take-away 2",
+        _least_squares,
+    ),
+    _claim("c", "The methods differ much from each other.", "take-away 3", _variance),
+    _claim("d", "The bias does not affect the results.", "training details", _bias),
+    _claim(
+        "e",
+        "500 batches are enough but for a few slow cases (SGD).",
+        "training details",
+        _enough_batches,
+    ),
+    _claim("f", "Test and training loss are the same.", "training details", _test_is_train),
+    _claim(
+        "g",
+        "Fat matrices: for most methods the SNR falls with the rank as a power law.",
+        "first figure",
+        _power_law,
+        within=(8, 520),
+        sizes=3,
+    ),
+    _claim(
+        "h",
+        "Fat matrices: Rprop is great at low rank and has a sharp transition around 60.",
+        "first figure",
+        _rprop_transition,
+        within=(2, 32),
+    ),
+    _claim("i", "Fat matrices: ASGD is not monotonic in the rank.", "first figure", _asgd),
+    _claim(
+        "j",
+        "Skinny matrices: Adam and AdamW are fair at low N, Adagrad somewhat good at high N, the "
+        "rest not.",
+        "second figure",
+        _skinny,
+    ),
+    _claim(
+        "k",
+        "Square matrices: all work very well when small; Rprop stands out, Adam is a close second.",
+        "third figure",
+        _small_square,
+        within=(2, 8),
+    ),
+    _claim(
+        "l",
+        "At 1000 x 1000 all come down to about 0 dB, except Lion, which diverges.",
+        "third figure",
+        _large_square,
+    ),
+    _claim(
+        "m",
+        "Without weight decay Adagrad, Adamax and RAdam gain tens of dB on small matrices, and "
+        "SGD, Lion and RMSprop nothing.",
+        "fourth figure, read by us",
+        _no_decay,
+        within=(2, 32),
+    ),
+)
