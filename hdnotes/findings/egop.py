@@ -220,10 +220,10 @@ def _control(results: Any) -> Verdict:
     runs = _headline_runs(results)
     ratios = {m: _ratio(runs, m, "random", "original") for m in ADAPTIVE}
     return Verdict(
-        together(*(within(ratio, 0.8, 1.25) for ratio in ratios.values())),
+        together(*(within(ratio, 2 / 3, 3 / 2) for ratio in ratios.values())),
         "Final loss, randomly rotated over original coordinates: "
         + ", ".join(f"{m} {quoted(ratio)}" for m, ratio in ratios.items())
-        + " (asked: 0.8 to 1.25).",
+        + " (asked: 2/3 to 3/2).",
     )
 
 
