@@ -383,8 +383,8 @@ CLAIMS = (
     ),
     Claim(
         "hd-4-a",
-        "A random rotation does nothing. Here it must not: the problem's law has no preferred "
-        "basis, so this checks the experiment, not the paper.",
+        "A random rotation changes nothing. By symmetry it cannot, as the problem's law has no "
+        "preferred basis: a check of the experiment, not of the paper.",
         "ours, a check",
         _control,
     ),
