@@ -135,10 +135,14 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
 
 
 def memory(p: Parameters) -> int:
-    """Return the peak bytes: every trial's matrices, one's gradients and decomposition."""
-    one = 4 * p.gradients_per_dimension + 12
-    kept = 10 * p.trials  # A, three bases, A and its transpose in each
-    return int((one + kept) * 8 * p.d**2) + 2**29
+    """Return the peak bytes of the largest cell, of whichever kind."""
+    settings = sum(len(rates(method, p.rates_per_decade)) for method in RATES)
+    one = (4 * p.gradients_per_dimension + 12) * p.d**2  # gradients and their decomposition
+    kept = p.trials * (10 * p.d**2 + 3 * settings * 8 * p.d)  # A and bases; points, state
+    count = p.digits_gradients_per_parameter * DIGITS_PARAMETERS
+    digits = 3 * count * DIGITS_PARAMETERS + 6 * DIGITS_PARAMETERS**2  # points, gradients, SVD
+    paths = p.landscape_trials * len(LANDSCAPE_RATES) * 2 * (p.steps + 1) * 10
+    return int(8 * max(one + kept, digits, paths)) + 2**29
 
 
 # --- landscape: Fig. 1 left -------------------------------------------------------------------

@@ -138,7 +138,7 @@ def _landscape_share(results: Any) -> pd.DataFrame:
 
 
 def _near_zero(results: Any) -> Verdict:
-    """D.3: rates 30 to 90 give comparable suboptimalities very close to 0."""
+    """D.3: rates 30 to 90 give suboptimalities very close to 0."""
     runs = _landscape_share(results).query("coordinates == 'original'")
     worst = runs.groupby("trial").share.max()
     near = worst < 1e-3

@@ -171,3 +171,17 @@ def test_the_headline_is_the_largest_dimension_of_the_sweep(dimensions):
     rows = [(d, 2.0) for d in dimensions] + [(64, 0.0), (64, 3.0)]
     table = pd.DataFrame(sorted(rows, key=lambda row: row[1]), columns=["d", "decay"])
     assert egop.headline(table).to_numpy().tolist() == [[dimensions[-1], 2.0]]
+
+
+def test_the_early_share_is_that_of_the_first_gradients_in_the_mean():
+    key = {"d": 16, "decay": 2.0, "trial": 0, "method": "Adagrad"}
+    runs, curves = [], []
+    for coordinates, norms in (("original", [8.0, 1.0, 1.0]), ("EGOP", [1.0, 2.0, 1.0])):
+        for rate in (0.1, 10.0):
+            row = {**key, "coordinates": coordinates, "learning_rate": rate}
+            mean = sum(norms) / 3 if rate == 10.0 else 1e9
+            runs.append({**row, "mean_gradient_l1": mean, "updates": 2})
+            curves += [{**row, "step": k, "gradient_l1": norms[k]} for k in range(3)]
+    share = egop.early_share(pd.DataFrame(curves), pd.DataFrame(runs), updates=1)
+    assert share.loc[0, "original"] == pytest.approx(0.8)
+    assert share.loc[0, "EGOP"] == pytest.approx(0.25)

@@ -1,0 +1,39 @@
+"""The experiment of chapter `egop`: impossible sizes, its cells, its draws."""
+
+import pandas as pd
+import pytest
+
+from hdnotes.experiments import egop
+from hdnotes.experiments.parameters import ParameterError, resolve
+
+HUGE = {
+    "d": 10**6,
+    "trials": 10**7,
+    "gradients_per_dimension": 1e7,
+    "digits_gradients_per_parameter": 1e6,
+    "landscape_trials": 10**8,
+    "steps": 10**9,
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_a_size_that_cannot_fit_is_refused_whichever_parameter_asks_for_it(name):
+    with pytest.raises(ParameterError, match=f"{name} = .* needs about .* of memory"):
+        resolve(egop, "quick", {name: HUGE[name]})
+
+
+@pytest.mark.parametrize("profile", egop.PROFILES)
+def test_every_profile_fits_in_four_gigabytes_and_asks_for_each_cell_once(profile):
+    p = resolve(egop, profile)
+    assert egop.memory(p) < 4 << 30
+    cells = [str(cell) for cell in egop.cells(p)]
+    assert len(set(cells)) == len(cells)
+
+
+def test_a_problem_is_the_same_whichever_trials_run_beside_it():
+    p = resolve(egop, "smoke", {"d": 16})
+    (cell,) = [c for c in egop.cells(p) if c["kind"] == "headline" and c["d"] == 16]
+    two = egop.RUNS["headline"]({**cell, "trials": 2}, "cpu")["headline"]
+    one = egop.RUNS["headline"]({**cell, "trials": 1}, "cpu")["headline"]
+    first = two[two.trial == 0].reset_index(drop=True)
+    pd.testing.assert_frame_equal(first, one, rtol=1e-6)
