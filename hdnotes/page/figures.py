@@ -130,11 +130,13 @@ def families(
     *,
     x: str,
     y: str,
+    xlabel: str,
+    ylabel: str,
     log: str = "x",
     source: pd.DataFrame | None = None,
     control: pd.DataFrame | None = None,
-) -> Any:
-    """Draw ``y`` against ``x`` in panels, one a group of methods, two panels a row.
+) -> Figure:
+    """Draw ``y`` against ``x`` in panels, one a group of methods, two a row, under one legend.
 
     Parameters
     ----------
@@ -144,14 +146,12 @@ def families(
         The methods of each panel; those that ``data`` does not have are left out.
     x, y, log
         As in ``curves``.
+    xlabel, ylabel
+        What all panels' axes are called, with units.
     source
         Published points with the same columns, drawn as open circles.
     control
         What every panel shows as a thin dark line: one row a trial and ``x``, of one ``method``.
-
-    Returns
-    -------
-    Figure and array of axes.
     """
     fig, axes = style.panels(
         (len(groups) + 1) // 2, 2, height=2.35 * ((len(groups) + 1) // 2), sharex=True, sharey=True
@@ -163,7 +163,10 @@ def families(
         if control is not None:
             line = control.groupby(x, as_index=False)[y].median()
             theory(line, ax, x=x, y=y, label=control["method"].iloc[0])
-    return fig, axes
+    fig.supxlabel(xlabel)
+    fig.supylabel(ylabel)
+    legend(fig, axes)
+    return fig
 
 
 def spectrum(

@@ -119,19 +119,21 @@ def test_a_landscape_shows_every_path(ax):
 
 def test_methods_share_panels_by_family_with_the_sources_points(trials):
     source = trials[trials.trial == 0]
-    fig, axes = figures.families(
+    fig = figures.families(
         trials,
         [["GD", "SGD"], ["Adam"]],
         x="step",
         y="loss",
+        xlabel="batch",
+        ylabel="test loss",
         log="xy",
         source=source,
         control=source.assign(method="least squares"),
     )
-    assert [len(ax.lines) for ax in axes.flat] == [3, 3]
-    ours, theirs, _ = axes.flat[1].lines
+    assert [len(ax.lines) for ax in fig.axes] == [3, 3]
+    ours, theirs, _ = fig.axes[1].lines
     assert (ours.get_marker(), theirs.get_marker()) == ("^", "o")
     assert ours.get_color() == theirs.get_color()
-    figures.legend(fig, axes)
     assert [text.get_text() for text in fig.legends[0].texts] == ["GD", "least squares", "Adam"]
+    assert (fig.get_supxlabel(), fig.get_supylabel()) == ("batch", "test loss")
     plt.close(fig)
