@@ -11,14 +11,15 @@ each to its end, so that its data stay in the cache over all its steps.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 
 from hdnotes import devices
 from hdnotes.batches import Shuffled
-from hdnotes.optimizers import Lockstep, Setting
+from hdnotes.optimizers import Lockstep, Setting, find
 from hdnotes.problems.problem import Problem, chunks
 
 Measure = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -214,3 +215,51 @@ class _Log:
         return Run(
             self.record, self.loss, self.observed, average, self.point, self.steps, self.outcome
         )
+
+
+def train_alone(
+    problem: Problem,
+    start: Tensor,
+    setting: Setting,
+    steps: int,
+    *,
+    shape: tuple[int, ...],
+    batches: Shuffled,
+    decay: bool = False,
+    curvature: Callable[[int], Tensor] | None = None,
+) -> Tensor:
+    """Train one trial by itself and return where it ends: for methods that couple its elements.
+
+    The optimizer sees the trial as a parameter of its own shape, a matrix say. A method that is
+    judged elsewhere than where it takes gradients (schedule-free ones) is asked for that place.
+
+    Parameters
+    ----------
+    problem : of one trial
+    start : (parameters,); not changed
+    setting : method and learning rate
+    steps : updates
+    shape : of the parameter that the optimizer sees
+    batches : what each step sees
+    decay : whether the learning rate falls linearly to zero
+    curvature : step -> the Hessian's diagonal (of ``shape``), every tenth step, for methods that
+        ask for it
+
+    Returns
+    -------
+    Tensor
+        (parameters,), wherever it went: not finite if it diverged.
+    """
+    point = torch.nn.Parameter(start.detach().clone().view(shape))
+    kind: Any = find(setting.method.optimizer)
+    optimizer = kind([point], lr=setting.learning_rate, **setting.method.settings)
+    schedule = LambdaLR(optimizer, lambda step: 1 - step / steps if decay else 1.0)
+    for step in range(steps):
+        _, gradient = problem.loss_and_gradient(point.detach().view(1, -1), batches.at(step))
+        point.grad = gradient.view(shape)
+        known = {"hessian": [curvature(step)]} if curvature and step % 10 == 0 else {}
+        optimizer.step(**known)
+        schedule.step()
+    if hasattr(optimizer, "eval"):
+        optimizer.eval()
+    return point.detach().flatten()
