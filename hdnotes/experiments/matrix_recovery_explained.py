@@ -172,14 +172,14 @@ def _trained(p: Parameters) -> list[dict[str, Any]]:
         return {**own, **square, "methods": [method], **change}
 
     result += [
-        scan("lion", "Lion", size, size, learning_rates=[f"Lion={rate:g}"])
+        scan("lion", "Lion", size, size, rate=rate, learning_rates=[f"Lion={rate:g}"])
         for size in p.sizes
         for rate in (0.001, 0.00316, 0.01, 0.0316, 0.1)
     ]
     result += [
-        scan("bias", "SGD", size, size, learning_rates=[f"SGD={rate:g}"], bias=bias, weight_decay=0)
+        scan("bias", "SGD", size, size, rate=rate, learning_rates=[f"SGD={rate:g}"], **change)
         for size in p.sizes[:1]
-        for bias in (True, False)
+        for change in ({"weight_decay": 0.0, "bias": True}, {"weight_decay": 0.0, "bias": False})
         for rate in (0.0125, 0.025, 0.03, 0.035, 0.05, 0.1, 0.2, 0.4)
     ]
     result += [
