@@ -169,6 +169,56 @@ def families(
     return fig
 
 
+def predicted(
+    data: pd.DataFrame, ax: Axes, *, x: str, y: str, prediction: str, by: str, log: str = "x"
+) -> Axes:
+    """Draw ``y`` at each ``x`` as a marker and ``prediction`` as a line, in a colour a group.
+
+    Parameters
+    ----------
+    data
+        One row a group and ``x``.
+    ax, x, y, log
+        As in ``curves``.
+    prediction
+        The column of the line.
+    by
+        The column that makes a group; its values are the labels.
+    """
+    for (value, rows), look in zip(data.groupby(by, sort=False), style.LEVELS, strict=False):
+        rows = rows.sort_values(x)
+        color = look["color"]
+        ax.plot(rows[x], rows[prediction], color=color, linewidth=1.2)
+        ax.plot(rows[x], rows[y], linestyle="", **look, label=str(value))
+    return _scales(ax, log)
+
+
+def ranks(data: pd.DataFrame, ax: Axes, *, x: str, by: str, order: Sequence[str]) -> Axes:
+    """Draw the median of ``x`` for each ``method`` on a line of its own, a marker a group.
+
+    Parameters
+    ----------
+    data
+        One row a trial: ``method``, ``x`` and ``by``.
+    ax
+        Where to draw.
+    x, by
+        Columns: the value, and what makes a group; a bar spans all of its trials.
+    order
+        The methods from the top down.
+    """
+    groups = list(data.groupby(by, sort=False))
+    for k, (value, rows) in enumerate(groups):
+        found = rows.groupby("method")[x].agg(["median", "min", "max"]).reindex(list(order))
+        at = np.arange(len(order)) + (k - (len(groups) - 1) / 2) * 0.22
+        look = style.LEVELS[k]
+        ax.hlines(at, found["min"], found["max"], color=look["color"], linewidth=1)
+        ax.plot(found["median"], at, linestyle="", **look, label=str(value))
+    ax.set_yticks(range(len(order)), list(order))
+    ax.set_ylim(len(order) - 0.5, -0.5)
+    return ax
+
+
 def spectrum(
     data: pd.DataFrame, ax: Axes, *, y: str = "eigenvalue", label: str | None = None
 ) -> Axes:
