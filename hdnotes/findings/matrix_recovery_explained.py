@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hdnotes.claims import Claim, Verdict, Word, above, below, together, within
-from hdnotes.experiments.matrix_recovery import METHODS
+from hdnotes.claims import Claim, Verdict, Word, above, below, mostly, together, within
+from hdnotes.experiments.matrix_recovery import METHODS, NEVER_DECAYED
 from hdnotes.experiments.matrix_recovery_explained import RACE
 from hdnotes.experiments.parameters import NONE
-from hdnotes.findings.matrix_recovery import HIGH, crossing
+from hdnotes.findings.matrix_recovery import FAMILIES, HIGH, crossing
 from hdnotes.theory import matrix_recovery as theory
 from hdnotes.wording import number
+
+__all__ = ["CLAIMS", "FAMILIES"]
 
 #: The model leaves out terms of order 1/M; it is judged from this size on.
 LARGE = 32
@@ -46,13 +48,19 @@ def pairs(results: Any) -> pd.DataFrame:
         for table in tables
     )
     both = measured.join(model, rsuffix="_model").reset_index()
-    return both.assign(difference_db=both.snr_db_model - both.snr_db)
+    top = both[["snr_db_model", "snr_db"]].clip(upper=ROUNDING)
+    return both.assign(difference_db=top.snr_db_model - top.snr_db)
 
 
 def sizes(results: Any, sweep: str) -> pd.DataFrame:
     """Return the pairs of one of the document's figures, at the text's settings."""
     table = pairs(results)
     return table[table.part.eq("sizes") & table.sweep.eq(sweep)]
+
+
+def crowd(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return the model's side of pairs as a table of its own."""
+    return pairs.drop(columns="snr_db").rename(columns={"snr_db_model": "snr_db"})
 
 
 def judged(results: Any) -> pd.DataFrame:
@@ -143,8 +151,13 @@ def breaks(results: Any) -> pd.DataFrame:
 
 
 def ablation(results: Any) -> pd.DataFrame:
-    """Return the ablation, a row an arm, method, repeat and number of batches: text's and best."""
+    """Return the ablation, a row an arm, method, repeat and number of batches: text's and best.
+
+    Adam and Rprop, which never decay, are the same runs with and without.
+    """
     table = results.table("ablation")
+    never = table[table.method.isin(NEVER_DECAYED)]
+    table = pd.concat([table, never.assign(weight_decay=table.weight_decay.max())])
     text = {name: rate for name, (rate, _, _) in METHODS.items()}
     own = np.isclose(table.rate, table.method.map(text), rtol=1e-9)
     keys = ["size", "clip", "weight_decay", "bias", "method", "repeat", "batches"]
@@ -179,7 +192,7 @@ ARMS = (
 
 
 def ablation_table(results: Any, size: int, rates: str, batches: int) -> pd.DataFrame:
-    """Return the median true SNR in dB, methods by arms; Adam and Rprop never decay."""
+    """Return the median true SNR in dB, methods by arms."""
     table = ablation(results)
     table = table[table["size"].eq(size) & table.rates.eq(rates) & table.batches.eq(batches)]
     wide = table.pivot_table(
@@ -189,18 +202,14 @@ def ablation_table(results: Any, size: int, rates: str, batches: int) -> pd.Data
 
 
 def cells_of(table: pd.DataFrame) -> list[list[str]]:
-    """Return a table of dB as rows of text: what is not finite diverged or was not run."""
-    words = table.map(
-        lambda db: "diverges" if db == -np.inf else "–" if np.isnan(db) else f"{db:.1f}"
-    )
+    """Return a table of dB as rows of text: what is not finite diverged."""
+    words = table.map(lambda db: "diverges" if not np.isfinite(db) else f"{db:.1f}")
     return [[name, *(word.replace("-", "−") for word in row)] for name, row in words.T.items()]
 
 
 def text_snrs(table: pd.DataFrame, size: int) -> str:
     """List the text's SNR of every method at the text's settings, after the text's batches."""
-    chosen = table[
-        table["size"].eq(size) & table.rates.eq("the text's") & table.arm.isin([ARMS[0], ARMS[2]])
-    ]
+    chosen = table[table["size"].eq(size) & table.rates.eq("the text's") & table.arm.eq(ARMS[0])]
     chosen = chosen[chosen.batches == chosen.batches.min()]
     found = chosen.groupby("method", sort=False).snr_db.first()
     listed = ", ".join(f"{name} {value:.1f}" for name, value in found.items())
@@ -316,7 +325,7 @@ def _clipped(results: Any) -> Verdict:
         below(gaps, 0.5),
         f"Median difference {gaps.median():.2f} dB, largest {gaps.max():.1f} dB, over "
         f"{len(gaps)} runs. At size {far['size']:.0f} the start is {far.distance:.0f} away from "
-        f"Phi; clipped steps take SGD at most {far.SGD:.0f} far and ASGD {far.ASGD:.0f}.",
+        f"Φ; clipped steps take SGD at most {far.SGD:.0f} far and ASGD {far.ASGD:.0f}.",
     )
 
 
@@ -343,14 +352,19 @@ def _bias(results: Any) -> Verdict:
 
 
 def _step(results: Any) -> Verdict:
-    """Test d: measured less predicted within 1 dB, up to 1.5 times the best step."""
+    """Test d: where a run averages itself (M >= 4 B), it is within 1 dB up to 1.5 a*."""
     table = results.table("sgd")
+    table = table[table["size"] >= 4 * table.batch_size]
+    if not len(table):
+        return Verdict("undecided", "It needs layers of four times the batch size.")
     inner, outer = table[table.step <= 1.5], table[table.step > 1.5]
     gaps, rest = (one.true_snr_db - one.predicted_db for one in (inner, outer))
     return Verdict(
-        within(gaps, -1, 1) if gaps.abs().max() < 3 else "fails",
-        f"Up to 1.5 times the best step the largest difference is {gaps.abs().max():.2f} dB over "
-        f"{len(gaps)} runs; nearer to the limit of stability {rest.abs().max():.1f} dB.",
+        mostly(gaps.abs() < 1),
+        f"Up to 1.5 times the best step {(gaps.abs() < 1).sum()} of {len(gaps)} runs are within "
+        f"1 dB, the median is {gaps.abs().median():.2f} and the largest {gaps.abs().max():.1f} dB; "
+        f"nearer to the limit of stability, where rare batches decide the mean, the largest is "
+        f"{rest.abs().max():.1f} dB.",
     )
 
 
@@ -390,11 +404,11 @@ def _plateau(results: Any) -> Verdict:
     """Test g: where Rprop works, it ends within 3 dB of its smallest step."""
     table = pairs(results)
     table = table[table.part.eq("sizes") & table.method.eq("Rprop") & table.true_snr_db.gt(80)]
-    gaps = table.true_snr_db - [theory.smallest_step_db(n) for n in table.n]
+    gaps = table.true_snr_db - [theory.smallest_step_db(n, bias=True) for n in table.n]
     return Verdict(
         within(gaps, -3, 3),
         f"Over {len(gaps)} layers where it works the true SNR is {gaps.min():+.1f} to "
-        f"{gaps.max():+.1f} dB off 120 − 10 log N.".replace("-", "−"),
+        f"{gaps.max():+.1f} dB off 120 − 10 log 2N.".replace("-", "−"),
     )
 
 
@@ -459,12 +473,14 @@ def _race(results: Any) -> Verdict:
     found = ranking(results, top)
     shares = (found.median_db > 30).mean()
     word: Word = "holds" if shares > 0.5 else "fails"
-    best = ", ".join(f"{name} {row.median_db:.0f}" for name, row in found.head(4).iterrows())
-    worst = ", ".join(f"{name} {row.median_db:.0f}" for name, row in found.tail(3).iterrows())
+    best, worst = (
+        ", ".join(f"{name} {_signed(row.median_db)}" for name, row in some.iterrows())
+        for some in (found.head(4), found.tail(3))
+    )
     return Verdict(
         word if top >= HIGH and len(found) == len(RACE) else "undecided",
         f"At size {top}, {(found.median_db > 30).sum()} of {len(found)} methods exceed 30 dB. "
-        f"Best: {best} dB; last: {worst} dB.".replace("-", "−"),
+        f"Best: {best} dB; last: {worst} dB.",
     )
 
 
@@ -478,16 +494,27 @@ def _spectrum(results: Any) -> Verdict:
     change = (wide["1 to 5"] - wide["flat"]).sort_values()
     large = change[change.abs() >= 3]
     words: list[Word] = ["holds" if abs(value) < 3 else "fails" for value in change]
-    listed = ", ".join(f"{name} {value:+.1f}" for name, value in large.items())
+    listed = ", ".join(f"{name} {_signed(value, '+.1f')}" for name, value in large.items())
     return Verdict(
         together(*words),
         f"At size {size} {len(large)} of {len(change)} methods change by 3 dB or more"
-        + (f": {listed}." if len(large) else ".").replace("-", "−"),
+        + (f": {listed}." if len(large) else "."),
     )
 
 
+def _signed(value: float, form: str = ".0f") -> str:
+    return f"{value:{form}}".replace("-", "−")
+
+
 def _claim(letter: str, sentence: str, test: Callable[[Any], Verdict]) -> Claim:
-    return Claim(f"d1-2-{letter}", sentence, "ours", test)
+    """Return a claim that stays undecided where all layers are smaller than `LARGE`."""
+
+    def guarded(results: Any) -> Verdict:
+        if min(results.table(name)["size"].max() for name in ("floors", "sgd")) < LARGE:
+            return Verdict("undecided", f"It needs layers of size {LARGE} or more.")
+        return test(results)
+
+    return Claim(f"d1-2-{letter}", sentence, "ours", guarded)
 
 
 CLAIMS = (
@@ -502,5 +529,5 @@ CLAIMS = (
     _claim("i", "Lion sits on a floor that its constant step makes: 20 dB a decade.", _lion),
     _claim("j", "For SGD at high dimension no single setting is to blame, all are.", _single),
     _claim("k", "Tuned, most methods do learn at high dimension.", _race),
-    _claim("l", "It does not matter whether Phi's spectrum is flat.", _spectrum),
+    _claim("l", "It does not matter whether Φ's spectrum is flat.", _spectrum),
 )

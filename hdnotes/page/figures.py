@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from hdnotes.page import style
 
@@ -48,7 +49,14 @@ def thinned(data: pd.DataFrame, x: str, points: int = 150) -> pd.DataFrame:
 
 
 def curves(
-    data: pd.DataFrame, ax: Axes, *, x: str, y: str, by: Sequence[str] = ("method",), log: str = "y"
+    data: pd.DataFrame,
+    ax: Axes,
+    *,
+    x: str,
+    y: str,
+    by: Sequence[str] = ("method",),
+    log: str = "y",
+    marked: bool = True,
 ) -> Axes:
     """Draw ``y`` against ``x``, one line with its band a group.
 
@@ -64,8 +72,11 @@ def curves(
         The columns that make a group: ``method``, ``coordinates`` or both.
     log
         The axes that are logarithmic: ``""``, ``"x"``, ``"y"`` or ``"xy"``.
+    marked
+        Whether lines carry their methods' markers.
     """
     for line, rows in _groups(data, by):
+        line = line if marked else line | {"marker": ""}
         band = quartiles(rows, x, y)
         ax.plot(band.index, band[0.5], markevery=0.3, **line)
         ax.fill_between(band.index, band[0.25], band[0.75], color=line["color"], alpha=0.18, lw=0)
@@ -135,6 +146,8 @@ def families(
     log: str = "x",
     source: pd.DataFrame | None = None,
     control: pd.DataFrame | None = None,
+    marked: bool = True,
+    columns: int = 3,
 ) -> Figure:
     """Draw ``y`` against ``x`` in panels, one a group of methods, two a row, under one legend.
 
@@ -152,12 +165,16 @@ def families(
         Published points with the same columns, drawn as open circles.
     control
         What every panel shows as a thin dark line: one row a trial and ``x``, of one ``method``.
+    marked
+        Whether lines carry their methods' markers: without them a source's points stand out.
+    columns
+        Of the legend.
     """
     fig, axes = style.panels(
         (len(groups) + 1) // 2, 2, height=2.35 * ((len(groups) + 1) // 2), sharex=True, sharey=True
     )
     for ax, group in zip(axes.flat, groups, strict=False):
-        curves(data[data["method"].isin(group)], ax, x=x, y=y, log=log)
+        curves(data[data["method"].isin(group)], ax, x=x, y=y, log=log, marked=marked)
         if source is not None:
             published(source[source["method"].isin(group)], ax, x=x, y=y)
         if control is not None:
@@ -165,7 +182,7 @@ def families(
             theory(line, ax, x=x, y=y, label=control["method"].iloc[0])
     fig.supxlabel(xlabel)
     fig.supylabel(ylabel)
-    legend(fig, axes)
+    legend(fig, axes, columns)
     return fig
 
 
@@ -294,4 +311,10 @@ def _groups(data: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, A
 def _scales(ax: Axes, log: str) -> Axes:
     for axis in log:
         ax.set(**{f"{axis}scale": "log"})
+        low, high = getattr(ax, f"get_{axis}lim")()
+        if high < 100 * low:  # decades alone would be one tick or two
+            which = getattr(ax, f"{axis}axis")
+            which.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            which.set_major_formatter("{x:g}")
+            which.set_minor_formatter("")
     return ax

@@ -114,9 +114,10 @@ def test_the_bias_cycle_is_where_a_clipped_bias_jumps_to_and_fro() -> None:
     assert -10 * math.log10(bias**2) == pytest.approx(theory.bias_cycle_db(rate))
 
 
-def test_every_weight_off_by_the_smallest_step() -> None:
-    n, x = 16, inputs(50)
-    error = 1e-6 * torch.sign(torch.randn(M, n, generator=torch.Generator().manual_seed(0)))
-    assert -10 * math.log10((x @ error).square().sum(1).mean()) == pytest.approx(
-        theory.smallest_step_db(n), abs=1
-    )
+@pytest.mark.parametrize("bias", [True, False])
+def test_every_parameter_off_by_the_smallest_step(bias: bool) -> None:
+    n, x = 400, inputs(50)
+    signs = torch.Generator().manual_seed(0)
+    error = 1e-6 * torch.sign(torch.randn(M + bias, n, generator=signs))
+    left = ((with_ones(x) if bias else x) @ error).square().sum(1).mean()
+    assert -10 * math.log10(left) == pytest.approx(theory.smallest_step_db(n, bias=bias), abs=0.3)
