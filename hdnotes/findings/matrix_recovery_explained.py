@@ -47,7 +47,7 @@ def pairs(results: Any) -> pd.DataFrame:
         .median()
         for table in tables
     )
-    both = measured.join(model, rsuffix="_model").reset_index()
+    both = measured.join(model.add_suffix("_model")).reset_index()
     top = both[["snr_db_model", "snr_db"]].clip(upper=ROUNDING)
     return both.assign(difference_db=top.snr_db_model - top.snr_db)
 
