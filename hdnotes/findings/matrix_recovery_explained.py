@@ -514,7 +514,7 @@ def _claim(letter: str, sentence: str, test: Callable[[Any], Verdict]) -> Claim:
             return Verdict("undecided", f"It needs layers of size {LARGE} or more.")
         return test(results)
 
-    return Claim(f"d1-2-{letter}", sentence, "ours", guarded)
+    return Claim(f"hd-1-{letter}", sentence, "ours", guarded)
 
 
 CLAIMS = (

@@ -111,7 +111,7 @@ def made_as_claimed() -> dict[str, pd.DataFrame]:
 
 
 def verdict(letter: str, tables: dict[str, pd.DataFrame]) -> str:
-    (claim,) = [one for one in findings.CLAIMS if one.id == f"d1-2-{letter}"]
+    (claim,) = [one for one in findings.CLAIMS if one.id == f"hd-1-{letter}"]
     return claim.test(SimpleNamespace(table=lambda name: tables[name].copy())).verdict
 
 
