@@ -37,6 +37,8 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "Prodigy": {"color": "#740000", "linestyle": (0, (1, 1)), "marker": "<"},
     "Sophia": {"color": "#00805a", "linestyle": (0, (8, 1.5)), "marker": ">"},
     "Muon": {"color": "#c44e00", "linestyle": "-", "marker": "s"},
+    "SOAP, long memory": {"color": "#740000", "linestyle": (0, (1, 1)), "marker": "^"},
+    "Adam, short memory": {"color": "#4d4d4d", "linestyle": (0, (2, 2)), "marker": "p"},
     "SOAP": {"color": "#00805a", "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "D"},
     "Shampoo": {"color": "#0067a5", "linestyle": "-", "marker": "P"},
     "PSGD-Kron": {"color": "#c44e00", "linestyle": (0, (4, 1)), "marker": "X"},
