@@ -162,13 +162,13 @@ def within(values: Iterable[float], low: float, high: float) -> Word:
 def together(*words: Word) -> Word:
     """Return the verdict on a claim of several parts.
 
+    Where one part holds and another fails it is partly true, whatever the undecided ones are.
+
     Examples
     --------
     >>> together("holds", "holds"), together("holds", "fails"), together("fails", "undecided")
     ('holds', 'partly', 'undecided')
     """
-    if "undecided" in words:
-        return "undecided"
-    if len(set(words)) == 1:
-        return words[0]
-    return "partly"
+    if {"holds", "fails"} <= set(words) or "partly" in words:
+        return "partly"
+    return "undecided" if "undecided" in words else words[0]

@@ -565,7 +565,7 @@ CLAIMS = (
     _claim("h", "Up to M = B Rprop ends where its smallest step holds it.", _plateau),
     _claim(
         "i",
-        "Rprop's cliff stands at about M = 1.7 B after the text's 500 batches, and further out "
+        "Rprop's cliff stands a little below M = 2 B after the text's 500 batches, and further out "
         "after more.",
         _break,
     ),
