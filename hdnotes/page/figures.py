@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hdnotes.claims import share_interval
 from hdnotes.page import style
 
 QUARTILES = (0.25, 0.5, 0.75)
@@ -93,6 +94,30 @@ def points(
     at = sorted(data[x].unique())
     ax.set_xticks(at, [f"{value:g}" for value in at])
     ax.set_xticks([], minor=True)
+    return ax
+
+
+def shares(
+    data: pd.DataFrame, ax: Axes, *, x: str, y: str, by: Sequence[str] = ("method",)
+) -> Axes:
+    """Draw the share of rows where ``y`` is true against ``x``, with its exact 90 % interval.
+
+    Parameters
+    ----------
+    data
+        One row a trial.
+    ax, x, y, by
+        As in ``curves``; ``y`` is a column of truth values.
+    """
+    for line, rows in _groups(data, by):
+        counts = rows.groupby(x)[y].agg(["sum", "count"])
+        found = pd.DataFrame(
+            [share_interval(int(k), int(n)) for k, n in counts.itertuples(index=False)],
+            index=counts.index,
+        )
+        # Where all trials agree rounding puts the limit on the wrong side of the share.
+        reach = np.abs([found["median"] - found["low"], found["high"] - found["median"]])
+        ax.errorbar(found.index, found["median"], yerr=reach, capsize=2, elinewidth=0.8, **line)
     return ax
 
 

@@ -30,6 +30,10 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "SGD": {"color": "#366483", "linestyle": (0, (10, 1)), "marker": "h"},
     "ASGD": {"color": "#c136aa", "linestyle": (0, (3, 2, 1, 2)), "marker": "d"},
     "Rprop": {"color": "#460fb9", "linestyle": (0, (7, 1, 1, 1)), "marker": "8"},
+    "GAMP": {"color": "#0067a5", "linestyle": "-", "marker": "s"},
+    "reweighted amplitude flow": {"color": "#00805a", "linestyle": (0, (5, 1.5)), "marker": "D"},
+    "truncated amplitude flow": {"color": "#c44e00", "linestyle": (0, (2, 1)), "marker": "^"},
+    "spectral start + GD": {"color": "#4d4d4d", "linestyle": (0, (6, 2, 1, 2)), "marker": "o"},
 }
 
 #: What the coordinates add; with a method told as well, these lines and markers win over its own.
