@@ -98,7 +98,13 @@ def points(
 
 
 def shares(
-    data: pd.DataFrame, ax: Axes, *, x: str, y: str, by: Sequence[str] = ("method",)
+    data: pd.DataFrame,
+    ax: Axes,
+    *,
+    x: str,
+    y: str,
+    by: Sequence[str] = ("method",),
+    **marks: Any,
 ) -> Axes:
     """Draw the share of rows where ``y`` is true against ``x``, with its exact 90 % interval.
 
@@ -108,6 +114,8 @@ def shares(
         One row a trial.
     ax, x, y, by
         As in ``curves``; ``y`` is a column of truth values.
+    **marks
+        Matplotlib's keywords, over those of the group.
     """
     for line, rows in _groups(data, by):
         counts = rows.groupby(x)[y].agg(["sum", "count"])
@@ -117,7 +125,8 @@ def shares(
         )
         # Where all trials agree rounding puts the limit on the wrong side of the share.
         reach = np.abs([found["median"] - found["low"], found["high"] - found["median"]])
-        ax.errorbar(found.index, found["median"], yerr=reach, capsize=2, elinewidth=0.8, **line)
+        look = {"capsize": 2, "elinewidth": 0.8} | line | marks
+        ax.errorbar(found.index, found["median"], yerr=reach, **look)
     return ax
 
 

@@ -48,6 +48,14 @@ COORDINATES: Mapping[str, Mapping[str, Any]] = {
     },
 }
 
+#: Curves that differ in a number, such as a dimension, in this order.
+SERIES: tuple[Mapping[str, Any], ...] = (
+    {"color": "#00805a", "linestyle": (0, (2, 1)), "marker": "o"},
+    {"color": "#c44e00", "linestyle": (0, (5, 1.5)), "marker": "s"},
+    {"color": "#0067a5", "linestyle": "-", "marker": "^"},
+    {"color": "#740000", "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "D"},
+)
+
 #: What a theory, a bound or a guide is drawn with: never mistaken for data.
 THEORY: Mapping[str, Any] = {
     "color": "#1a1a1a",
