@@ -134,6 +134,17 @@ def below(values: Iterable[float], threshold: float) -> Word:
     return "fails" if interval.low >= threshold else "undecided"
 
 
+def above(values: Iterable[float], threshold: float) -> Word:
+    """Say whether the median is above ``threshold``: the whole interval has to be.
+
+    Examples
+    --------
+    >>> above([1, 2, 3, 4, 5], 0), above([1, 2, 3, 4, 5], 3), above([1, 2], 0)
+    ('holds', 'undecided', 'undecided')
+    """
+    return below([-value for value in values], -threshold)
+
+
 def within(values: Iterable[float], low: float, high: float) -> Word:
     """Say whether the median lies between ``low`` and ``high``: the whole interval has to.
 

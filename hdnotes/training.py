@@ -9,6 +9,7 @@ Trials whose data sets do not fit in the CPU's cache together are trained one ch
 each to its end, so that its data stay in the cache over all its steps.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -217,6 +218,10 @@ class _Log:
         )
 
 
+#: A loss so many times the first is given up.
+HOPELESS = 1e6
+
+
 def train_alone(
     problem: Problem,
     start: Tensor,
@@ -248,17 +253,25 @@ def train_alone(
     Returns
     -------
     Tensor
-        (parameters,), wherever it went: not finite if it diverged.
+        (parameters,); not a number if it diverged: its loss grew beyond `HOPELESS` times the first,
+        or its matrices can no longer be factored.
     """
     point = torch.nn.Parameter(start.detach().clone().view(shape))
     kind: Any = find(setting.method.optimizer)
     optimizer = kind([point], lr=setting.learning_rate, **setting.method.settings)
     schedule = LambdaLR(optimizer, lambda step: 1 - step / steps if decay else 1.0)
+    limit = math.inf
     for step in range(steps):
-        _, gradient = problem.loss_and_gradient(point.detach().view(1, -1), batches.at(step))
+        loss, gradient = problem.loss_and_gradient(point.detach().view(1, -1), batches.at(step))
+        limit = limit if step else HOPELESS * float(loss)
+        if not float(loss) < limit:
+            return torch.full_like(start, math.nan)
         point.grad = gradient.view(shape)
         known = {"hessian": [curvature(step)]} if curvature and step % 10 == 0 else {}
-        optimizer.step(**known)
+        try:
+            optimizer.step(**known)
+        except torch.linalg.LinAlgError:
+            return torch.full_like(start, math.nan)
         schedule.step()
     if hasattr(optimizer, "eval"):
         optimizer.eval()

@@ -87,7 +87,7 @@ class Parameters:
     )
     fixed_size: int = parameter(256, at_least=2, help="the other side of fat and skinny matrices")
     spectrum_size: int = parameter(
-        64, at_least=4, help="size of the race on inputs of lower rank and on uneven spectra"
+        16, at_least=4, help="size of the race on inputs of lower rank and on uneven spectra"
     )
     rprop_outputs: int = parameter(32, at_least=2, help="N where Rprop's break is looked for")
     repeats: int = parameter(2, at_least=1, unit="trials", help="matrices of the race")
@@ -130,7 +130,7 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
         *({"kind": "measured", **cell} for cell in trained),
         *({"kind": "model", **cell} for cell in trained),
         *(
-            {"kind": "sgd", "size": m, "repeats": p.ablation_repeats, "batch_size": p.batch_size}
+            {"kind": "sgd", "size": m, "repeats": p.repeats, "batch_size": p.batch_size}
             for m in p.sizes
         ),
         *(

@@ -6,13 +6,14 @@ Every function takes a table with one row a measurement and the ``ax`` to draw o
 the 75 % quantile; a trial that diverged (NaN) counts as infinitely bad, and is not dropped.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from hdnotes.claims import share_interval
 from hdnotes.page import style
@@ -49,7 +50,14 @@ def thinned(data: pd.DataFrame, x: str, points: int = 150) -> pd.DataFrame:
 
 
 def curves(
-    data: pd.DataFrame, ax: Axes, *, x: str, y: str, by: Sequence[str] = ("method",), log: str = "y"
+    data: pd.DataFrame,
+    ax: Axes,
+    *,
+    x: str,
+    y: str,
+    by: Sequence[str] = ("method",),
+    log: str = "y",
+    marked: bool = True,
 ) -> Axes:
     """Draw ``y`` against ``x``, one line with its band a group.
 
@@ -65,8 +73,11 @@ def curves(
         The columns that make a group: ``method``, ``coordinates`` or both.
     log
         The axes that are logarithmic: ``""``, ``"x"``, ``"y"`` or ``"xy"``.
+    marked
+        Whether lines carry their methods' markers.
     """
     for line, rows in _groups(data, by):
+        line = line if marked else line | {"marker": ""}
         band = quartiles(rows, x, y)
         ax.plot(band.index, band[0.5], markevery=0.3, **line)
         ax.fill_between(band.index, band[0.25], band[0.75], color=line["color"], alpha=0.18, lw=0)
@@ -97,27 +108,22 @@ def points(
     return ax
 
 
-def shares(
-    data: pd.DataFrame,
-    ax: Axes,
-    *,
-    x: str,
-    y: str,
-    by: Sequence[str] = ("method",),
-    **marks: Any,
-) -> Axes:
+def shares(data: pd.DataFrame, ax: Axes, *, x: str, y: str, by: str = "method") -> Axes:
     """Draw the share of rows where ``y`` is true against ``x``, with its exact 90 % interval.
 
     Parameters
     ----------
     data
         One row a trial.
-    ax, x, y, by
-        As in ``curves``; ``y`` is a column of truth values.
-    **marks
-        Matplotlib's keywords, over those of the group.
+    ax
+        Where to draw.
+    x, y
+        Columns; ``y`` holds truth values.
+    by
+        The column that makes a group: ``method``, or one of a few values.
     """
-    for line, rows in _groups(data, by):
+    groups = _groups(data, (by,)) if by == "method" else _levels(data, by)
+    for line, rows in groups:
         counts = rows.groupby(x)[y].agg(["sum", "count"])
         found = pd.DataFrame(
             [share_interval(int(k), int(n)) for k, n in counts.itertuples(index=False)],
@@ -125,8 +131,7 @@ def shares(
         )
         # Where all trials agree rounding puts the limit on the wrong side of the share.
         reach = np.abs([found["median"] - found["low"], found["high"] - found["median"]])
-        look = {"capsize": 2, "elinewidth": 0.8} | line | marks
-        ax.errorbar(found.index, found["median"], yerr=reach, **look)
+        ax.errorbar(found.index, found["median"], yerr=reach, capsize=2, elinewidth=0.8, **line)
     return ax
 
 
@@ -169,6 +174,8 @@ def families(
     log: str = "x",
     source: pd.DataFrame | None = None,
     control: pd.DataFrame | None = None,
+    marked: bool = True,
+    columns: int = 3,
 ) -> Figure:
     """Draw ``y`` against ``x`` in panels, one a group of methods, two a row, under one legend.
 
@@ -186,12 +193,16 @@ def families(
         Published points with the same columns, drawn as open circles.
     control
         What every panel shows as a thin dark line: one row a trial and ``x``, of one ``method``.
+    marked
+        Whether lines carry their methods' markers: without them a source's points stand out.
+    columns
+        Of the legend.
     """
     fig, axes = style.panels(
         (len(groups) + 1) // 2, 2, height=2.35 * ((len(groups) + 1) // 2), sharex=True, sharey=True
     )
     for ax, group in zip(axes.flat, groups, strict=False):
-        curves(data[data["method"].isin(group)], ax, x=x, y=y, log=log)
+        curves(data[data["method"].isin(group)], ax, x=x, y=y, log=log, marked=marked)
         if source is not None:
             published(source[source["method"].isin(group)], ax, x=x, y=y)
         if control is not None:
@@ -199,8 +210,58 @@ def families(
             theory(line, ax, x=x, y=y, label=control["method"].iloc[0])
     fig.supxlabel(xlabel)
     fig.supylabel(ylabel)
-    legend(fig, axes)
+    legend(fig, axes, columns)
     return fig
+
+
+def predicted(
+    data: pd.DataFrame, ax: Axes, *, x: str, y: str, prediction: str, by: str, log: str = "x"
+) -> Axes:
+    """Draw ``y`` at each ``x`` as a marker and ``prediction`` as a line, in a colour a group.
+
+    Parameters
+    ----------
+    data
+        One row a group and ``x``.
+    ax, x, y, log
+        As in ``curves``.
+    prediction
+        The column of the line.
+    by
+        The column that makes a group; its values are the labels.
+    """
+    for (value, rows), look in zip(data.groupby(by, sort=False), style.LEVELS, strict=False):
+        rows = rows.sort_values(x)
+        color = look["color"]
+        ax.plot(rows[x], rows[prediction], color=color, linewidth=1.2)
+        ax.plot(rows[x], rows[y], linestyle="", **look, label=str(value))
+    return _scales(ax, log)
+
+
+def ranks(data: pd.DataFrame, ax: Axes, *, x: str, by: str, order: Sequence[str]) -> Axes:
+    """Draw the median of ``x`` for each ``method`` on a line of its own, a marker a group.
+
+    Parameters
+    ----------
+    data
+        One row a trial: ``method``, ``x`` and ``by``.
+    ax
+        Where to draw.
+    x, by
+        Columns: the value, and what makes a group; a bar spans all of its trials.
+    order
+        The methods from the top down.
+    """
+    groups = list(data.groupby(by, sort=False))
+    for k, (value, rows) in enumerate(groups):
+        found = rows.groupby("method")[x].agg(["median", "min", "max"]).reindex(list(order))
+        at = np.arange(len(order)) + (k - (len(groups) - 1) / 2) * 0.22
+        look = style.LEVELS[k]
+        ax.hlines(at, found["min"], found["max"], color=look["color"], linewidth=1)
+        ax.plot(found["median"], at, linestyle="", **look, label=str(value))
+    ax.set_yticks(range(len(order)), list(order))
+    ax.set_ylim(len(order) - 0.5, -0.5)
+    return ax
 
 
 def spectrum(
@@ -257,6 +318,40 @@ def landscape(
     return ax
 
 
+def side_by_side(
+    tables: Mapping[str, pd.DataFrame],
+    draw: Callable[[pd.DataFrame, Axes], Any],
+    *,
+    xlabel: str,
+    ylabel: str,
+    columns: int = 3,
+    height: float = 3.2,
+) -> Figure:
+    """Draw each of two tables in a panel of its own, on one scale and under one legend.
+
+    Parameters
+    ----------
+    tables
+        Title of the panel -> what it shows.
+    draw
+        Draws a table on its axes.
+    xlabel, ylabel
+        What the axes say.
+    columns
+        Of the legend.
+    height
+        Inches.
+    """
+    fig, axes = style.panels(1, len(tables), height=height, sharey=True, squeeze=False)
+    for ax, (title, table) in zip(axes.flat, tables.items(), strict=True):
+        draw(table, ax)
+        ax.set_title(title)
+    fig.supxlabel(xlabel)
+    axes[0, 0].set_ylabel(ylabel)
+    legend(fig, axes, columns)
+    return fig
+
+
 def legend(fig: Figure, axes: Iterable[Axes], columns: int = 3) -> None:
     """Put one legend above all panels: every label once, in the order in which it first appears."""
     labels: dict[str, Any] = {}
@@ -275,7 +370,19 @@ def _groups(data: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, A
         yield style.look(**dict(zip(by, values, strict=True))), rows
 
 
+def _levels(data: pd.DataFrame, by: str) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Yield the look and rows of each value of a column, such as a dimension."""
+    for (value, rows), look in zip(data.groupby(by, sort=False), style.LEVELS, strict=False):
+        yield {**look, "label": f"{by} = {value}"}, rows
+
+
 def _scales(ax: Axes, log: str) -> Axes:
     for axis in log:
         ax.set(**{f"{axis}scale": "log"})
+        low, high = getattr(ax, f"get_{axis}lim")()
+        if high < 100 * low:  # decades alone would be one tick or two
+            which = getattr(ax, f"{axis}axis")
+            which.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            which.set_major_formatter("{x:g}")
+            which.set_minor_formatter("")
     return ax

@@ -7,7 +7,7 @@ lightness inverted and their hues kept (``book/_static/hdnotes.css``). The colou
 stand out on both. A new method gets its row here, and looks the same in every chapter.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -30,11 +30,32 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "SGD": {"color": "#366483", "linestyle": (0, (10, 1)), "marker": "h"},
     "ASGD": {"color": "#c136aa", "linestyle": (0, (3, 2, 1, 2)), "marker": "d"},
     "Rprop": {"color": "#460fb9", "linestyle": (0, (7, 1, 1, 1)), "marker": "8"},
+    "Nesterov": {"color": "#c44e00", "linestyle": (0, (6, 2)), "marker": "s"},
+    "schedule-free SGD": {"color": "#00805a", "linestyle": (0, (2, 1)), "marker": "D"},
+    "schedule-free AdamW": {"color": "#d1278b", "linestyle": (0, (3, 1)), "marker": "v"},
+    "ADOPT": {"color": "#0067a5", "linestyle": "-", "marker": "^"},
+    "Prodigy": {"color": "#740000", "linestyle": (0, (1, 1)), "marker": "<"},
+    "Sophia": {"color": "#00805a", "linestyle": (0, (8, 1.5)), "marker": ">"},
+    "Muon": {"color": "#c44e00", "linestyle": "-", "marker": "s"},
+    "SOAP": {"color": "#00805a", "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "D"},
+    "Shampoo": {"color": "#0067a5", "linestyle": "-", "marker": "P"},
+    "PSGD-Kron": {"color": "#c44e00", "linestyle": (0, (4, 1)), "marker": "X"},
+    "L-BFGS": {"color": "#4d4d4d", "linestyle": (0, (2, 2)), "marker": "p"},
     "GAMP": {"color": "#0067a5", "linestyle": "-", "marker": "s"},
     "reweighted amplitude flow": {"color": "#00805a", "linestyle": (0, (5, 1.5)), "marker": "D"},
     "truncated amplitude flow": {"color": "#c44e00", "linestyle": (0, (2, 1)), "marker": "^"},
     "spectral start + GD": {"color": "#4d4d4d", "linestyle": (0, (6, 2, 1, 2)), "marker": "o"},
 }
+
+#: Values of one quantity told apart (sizes, batch sizes, variants), in their order.
+LEVELS: Sequence[Mapping[str, Any]] = (
+    {"color": "#0067a5", "marker": "o"},
+    {"color": "#c44e00", "marker": "s"},
+    {"color": "#00805a", "marker": "^"},
+    {"color": "#740000", "marker": "D"},
+    {"color": "#b217e8", "marker": "v"},
+    {"color": "#4d4d4d", "marker": "P"},
+)
 
 #: What the coordinates add; with a method told as well, these lines and markers win over its own.
 COORDINATES: Mapping[str, Mapping[str, Any]] = {
@@ -47,14 +68,6 @@ COORDINATES: Mapping[str, Mapping[str, Any]] = {
         "marker": "^",
     },
 }
-
-#: Curves that differ in a number, such as a dimension, in this order.
-SERIES: tuple[Mapping[str, Any], ...] = (
-    {"color": "#00805a", "linestyle": (0, (2, 1)), "marker": "o"},
-    {"color": "#c44e00", "linestyle": (0, (5, 1.5)), "marker": "s"},
-    {"color": "#0067a5", "linestyle": "-", "marker": "^"},
-    {"color": "#740000", "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "D"},
-)
 
 #: What a theory, a bound or a guide is drawn with: never mistaken for data.
 THEORY: Mapping[str, Any] = {

@@ -138,6 +138,7 @@ def draw_mean_field(
     """
     parameters = crowd + (crowd // 4 if bias else 0)
     target = scale / max(m, n) ** 0.5 * seeds.normal(crowd, of=(*of, "Phi")).float()
-    noise = torch.randn(steps + 1, parameters, generator=seeds.generator(*of, "noise"))
-    start = (2 * torch.rand(parameters, generator=seeds.generator(*of, "start")) - 1) / m**0.5
+    stream, draw = seeds.generator(*of, "noise"), seeds.generator(*of, "start")
+    noise = torch.randn(steps + 1, parameters, generator=stream, dtype=torch.float32)
+    start = (2 * torch.rand(parameters, generator=draw, dtype=torch.float32) - 1) / m**0.5
     return MeanField(target, noise, m, n, batch, clip, (0,) * trials), start

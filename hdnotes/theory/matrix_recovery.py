@@ -161,14 +161,15 @@ def bias_cycle_db(learning_rate: float) -> float:
     return -20 * math.log10(learning_rate / 2)
 
 
-def smallest_step_db(n: int, step: float = 1e-6) -> float:
-    """Return the true SNR in dB where every weight is off by Rprop's smallest step.
+def smallest_step_db(n: int, *, bias: bool, step: float = 1e-6) -> float:
+    """Return the true SNR in dB where every parameter is off by Rprop's smallest step.
 
-    120 - 10 log10 N for torch's 1e-6: N M weights, each off by it, and E[x x^T] = I/M.
+    120 - 10 log10 N for torch's 1e-6: N M weights, each off by it, and E[x x^T] = I/M. As many
+    biases as outputs, each off by it, are as much again: 3 dB less.
 
     Examples
     --------
-    >>> round(smallest_step_db(1024), 1)
-    89.9
+    >>> round(smallest_step_db(1024, bias=False), 1), round(smallest_step_db(1024, bias=True), 1)
+    (89.9, 86.9)
     """
-    return -10 * math.log10(n * step**2)
+    return -10 * math.log10((1 + bias) * n * step**2)

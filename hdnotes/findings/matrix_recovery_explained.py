@@ -1,0 +1,533 @@
+"""Findings of the chapter `matrix_recovery_explained`: theory beside the layer, and who wins.
+
+The claims of this chapter are the book's own.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hdnotes.claims import Claim, Verdict, Word, above, below, mostly, together, within
+from hdnotes.experiments.matrix_recovery import METHODS, NEVER_DECAYED
+from hdnotes.experiments.matrix_recovery_explained import RACE
+from hdnotes.experiments.parameters import NONE
+from hdnotes.findings.matrix_recovery import FAMILIES, HIGH, crossing
+from hdnotes.theory import matrix_recovery as theory
+from hdnotes.wording import number
+
+__all__ = ["CLAIMS", "FAMILIES"]
+
+#: The model leaves out terms of order 1/M; it is judged from this size on.
+LARGE = 32
+#: Above this the SNR of a float32 run is rounding.
+ROUNDING = 125
+#: Gradient methods of the document, and what came after.
+RACE_FAMILIES = (
+    ("SGD", "Nesterov", "ASGD", "schedule-free SGD"),
+    ("Adam", "NAdam", "RAdam", "Adamax"),
+    ("Adagrad", "Adadelta", "RMSprop", "Rprop"),
+    ("ADOPT", "Prodigy", "schedule-free AdamW", "Sophia"),
+    ("Lion", "Muon", "SOAP"),
+    ("Shampoo", "PSGD-Kron", "L-BFGS"),
+)
+_KEYS = ["part", "sweep", "size", "m", "n", "batch_size", "bias", "weight_decay", "rate", "method"]
+
+
+def pairs(results: Any) -> pd.DataFrame:
+    """Return what was measured beside what the model says: a row a setting and method.
+
+    Columns `snr_db` and `true_snr_db` are medians over the repeats; `_model` is the crowd's.
+    """
+    tables = [results.table(name) for name in ("snr", "model")]
+    measured, model = (
+        table.assign(rate=table["rate"].fillna(0.0))
+        .groupby(_KEYS, sort=False)[["snr_db", "true_snr_db"]]
+        .median()
+        for table in tables
+    )
+    both = measured.join(model.add_suffix("_model")).reset_index()
+    top = both[["snr_db_model", "snr_db"]].clip(upper=ROUNDING)
+    return both.assign(difference_db=top.snr_db_model - top.snr_db)
+
+
+def sizes(results: Any, sweep: str) -> pd.DataFrame:
+    """Return the pairs of one of the document's figures, at the text's settings."""
+    table = pairs(results)
+    return table[table.part.eq("sizes") & table.sweep.eq(sweep)]
+
+
+def crowd(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return the model's side of pairs as a table of its own."""
+    return pairs.drop(columns="snr_db").rename(columns={"snr_db_model": "snr_db"})
+
+
+def judged(results: Any) -> pd.DataFrame:
+    """Return the pairs of all four figures at sizes where the model is judged."""
+    table = pairs(results)
+    return table[table.part.eq("sizes") & table["size"].ge(LARGE)]
+
+
+def gap_table(results: Any) -> pd.DataFrame:
+    """Return the median difference between model and layer in dB, methods by figures, as text."""
+    wide = judged(results).pivot_table(
+        index="method", columns="sweep", values="difference_db", aggfunc="median"
+    )
+    return wide.reindex(list(METHODS)).map(lambda gap: f"{gap:+.1f}".replace("-", "−"))
+
+
+def clipped(results: Any) -> pd.DataFrame:
+    """Return clipped SGD and ASGD without weight decay, measured and by the two moments."""
+    table = sizes(results, "square, no weight decay")
+    table = table[table.method.isin(["SGD", "ASGD"])]
+    losses = [_moments(row, results) for row in table.itertuples()]
+    return table.assign(
+        moments_db=[10 * np.log10(loss[1:5].mean() / loss[-4:].mean()) for loss in losses]
+    )
+
+
+def _moments(row: Any, results: Any) -> np.ndarray:
+    steps = int(results.table("floors").batches.iloc[0])
+    rate = METHODS[row.method][0]
+    rates = np.full(steps, rate)
+    if row.method == "ASGD":  # torch's own decay of its rate
+        rates = rate / (1 + 1e-4 * rate * np.arange(steps)) ** 0.75
+    return theory.clipped_descent(row.m, row.n, batch=row.batch_size, rates=rates, clip=1.0)
+
+
+def travel(results: Any) -> pd.DataFrame:
+    """Return how far clipped steps reach beside how far Phi is, a row a size of the square sweep.
+
+    ||W - Phi|| is sqrt(M/3 + M) at the start; every clipped step takes at most lr off it.
+    """
+    runs = results.table("floors")
+    m = np.sort(runs["size"].unique())
+    steps = int(runs.batches.iloc[0])
+    reach = {name: METHODS[name][0] * steps for name in ("SGD", "ASGD")}
+    return pd.DataFrame({"size": m, "distance": np.sqrt(4 / 3 * m), **reach})
+
+
+def bias_runs(results: Any) -> pd.DataFrame:
+    """Return clipped SGD against its rate, with and without bias, and the limit cycle's SNR."""
+    table = pairs(results)
+    table = table[table.part == "bias"]
+    return table.assign(
+        layer=np.where(table.bias, "with a bias", "without"),
+        cycle_db=[theory.bias_cycle_db(rate) for rate in table.rate],
+    )
+
+
+def steps(results: Any) -> pd.DataFrame:
+    """Return SGD's true SNR against its step, measured and predicted, medians by size."""
+    table = results.table("sgd")
+    keys = ["size", "step", "predicted_db"]
+    return table.groupby(keys, sort=False, as_index=False).true_snr_db.median()
+
+
+def rprop_runs(results: Any) -> pd.DataFrame:
+    """Return Rprop against M/B at several batch sizes B."""
+    table = pairs(results)
+    table = table[table.part == "rprop"]
+    names = [f"B = {batch}" for batch in table.batch_size]
+    return table.assign(ratio=table.m / table.batch_size, batch=names)
+
+
+def lion_runs(results: Any) -> pd.DataFrame:
+    """Return Lion against its learning rate."""
+    table = pairs(results)
+    return table[table.part == "lion"]
+
+
+def breaks(results: Any) -> pd.DataFrame:
+    """Return M/B where Rprop's true SNR falls through 60 dB, a row a batch size."""
+    rows = []
+    for batch, runs in rprop_runs(results).sort_values("ratio").groupby("batch_size"):
+        measured, model = (
+            crossing(runs.ratio, runs[name], 60) for name in ("true_snr_db", "true_snr_db_model")
+        )
+        rows.append((batch, measured, model))
+    return pd.DataFrame(rows, columns=["batch_size", "measured", "model"])
+
+
+def ablation(results: Any) -> pd.DataFrame:
+    """Return the ablation, a row an arm, method, repeat and number of batches: text's and best.
+
+    Adam and Rprop, which never decay, are the same runs with and without.
+    """
+    table = results.table("ablation")
+    never = table[table.method.isin(NEVER_DECAYED)]
+    table = pd.concat([table, never.assign(weight_decay=table.weight_decay.max())])
+    text = {name: rate for name, (rate, _, _) in METHODS.items()}
+    own = np.isclose(table.rate, table.method.map(text), rtol=1e-9)
+    keys = ["size", "clip", "weight_decay", "bias", "method", "repeat", "batches"]
+    best = table.sort_values("true_snr_db", na_position="first").groupby(keys).tail(1)
+    rows = pd.concat([table[own].assign(rates="the text's"), best.assign(rates="best of seven")])
+    return rows.assign(arm=[arm(row) for row in rows.itertuples()])
+
+
+def arm(row: Any) -> str:
+    """Name what an arm of the ablation keeps of the text's settings.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> arm(SimpleNamespace(clip="none", weight_decay=0.01, bias=True))
+    'decay, bias'
+    """
+    kept = {"clip": row.clip != NONE, "decay": row.weight_decay > 0, "bias": row.bias}
+    return ", ".join(word for word, there in kept.items() if there) or "none of them"
+
+
+ARMS = (
+    "clip, decay, bias",
+    "decay, bias",
+    "clip, bias",
+    "clip, decay",
+    "clip",
+    "decay",
+    "bias",
+    "none of them",
+)
+
+
+def ablation_table(results: Any, size: int, rates: str, batches: int) -> pd.DataFrame:
+    """Return the median true SNR in dB, methods by arms."""
+    table = ablation(results)
+    table = table[table["size"].eq(size) & table.rates.eq(rates) & table.batches.eq(batches)]
+    wide = table.pivot_table(
+        index="method", columns="arm", values="true_snr_db", aggfunc="median", dropna=False
+    )
+    return wide.reindex(index=list(METHODS), columns=list(ARMS))
+
+
+def cells_of(table: pd.DataFrame) -> list[list[str]]:
+    """Return a table of dB as rows of text: what is not finite diverged."""
+    words = table.map(lambda db: "diverges" if not np.isfinite(db) else f"{db:.1f}")
+    return [[name, *(word.replace("-", "−") for word in row)] for name, row in words.T.items()]
+
+
+def text_snrs(table: pd.DataFrame, size: int) -> str:
+    """List the text's SNR of every method at the text's settings, after the text's batches."""
+    chosen = table[table["size"].eq(size) & table.rates.eq("the text's") & table.arm.eq(ARMS[0])]
+    chosen = chosen[chosen.batches == chosen.batches.min()]
+    found = chosen.groupby("method", sort=False).snr_db.first()
+    listed = ", ".join(f"{name} {value:.1f}" for name, value in found.items())
+    return listed.replace("-", "−") + " dB."
+
+
+def square_race(results: Any) -> pd.DataFrame:
+    """Return the race on full-rank inputs and flat spectra."""
+    table = results.table("race")
+    return table[table["rank"].eq(table["size"]) & table.spectrum.eq("flat")]
+
+
+def ranking(results: Any, size: int) -> pd.DataFrame:
+    """Return median, least and largest true SNR of every method at a size, the best first."""
+    table = square_race(results)
+    table = table[table["size"] == size]
+    found = table.groupby("method").agg(
+        median_db=("true_snr_db", "median"),
+        least_db=("true_snr_db", "min"),
+        largest_db=("true_snr_db", "max"),
+        schedule=("schedule", "first"),
+        rate=("rate", "first"),
+        at_edge=("at_edge", "any"),
+    )
+    found["width"] = width(results, size)
+    return found.sort_values("median_db", ascending=False)
+
+
+def ranking_rows(found: pd.DataFrame) -> list[list[str]]:
+    """Return the ranking as rows of text; a rate at the grid's edge is marked."""
+    return [
+        [
+            str(name),
+            f"{row.median_db:.1f}".replace("-", "−"),
+            row.schedule,
+            f"{number(row.rate)}{' (edge)' if row.at_edge else ''}",
+            f"{row.width:.0f}",
+        ]
+        for name, row in found.iterrows()
+    ]
+
+
+def sensitivity(results: Any, size: int) -> pd.DataFrame:
+    """Return the search's SNR at multiples of each middle rate, the better of two schedules."""
+    table = results.table("search")
+    table = table[table["size"].eq(size) & table["rank"].eq(size) & table.spectrum.eq("flat")]
+    table = table.assign(multiple=table.rate / table.method.map({k: v[0] for k, v in RACE.items()}))
+    best = table.groupby(["method", "multiple"], sort=False, as_index=False).true_snr_db.max()
+    return best[best.true_snr_db > -1000]
+
+
+def spectra(results: Any) -> pd.DataFrame:
+    """Return the race at the size where rank and spectrum vary, each row's task in words."""
+    table = results.table("race")
+    size = table[table.spectrum != "flat"]["size"].iloc[0]
+    table = table[table["size"] == size]
+    words = {rank: f"inputs of rank {rank}" for rank in table["rank"]} | {size: "flat"}
+    task = table["rank"].map(words).where(table.spectrum.eq("flat"), "singular values 1 to 5")
+    return table.assign(task=task)
+
+
+def width(results: Any, size: int) -> pd.Series:
+    """Return how many of a search's rates come within 10 dB of its best, by method."""
+    table = results.table("search")
+    table = table[table["size"].eq(size) & table["rank"].eq(size) & table.spectrum.eq("flat")]
+    score = table.true_snr_db.clip(upper=ROUNDING).fillna(-np.inf)
+    best = score.groupby(table.method).transform("max")
+    good = table[score >= best - 10]
+    return good.groupby("method").rate.nunique()
+
+
+def floor_lines(results: Any) -> pd.DataFrame:
+    """Return measured and predicted SNRs of SGD's best step and what knows more, by size."""
+    table = results.table("floors")
+    keys = ["size", "method", "predicted_db"]
+    return table.groupby(keys, sort=False, as_index=False).true_snr_db.median()
+
+
+def predictions(m: int, batch: int, steps: int) -> dict[str, float]:
+    """Return the floors of one pass in dB: the best that each kind of knowledge gives."""
+    return {
+        "SGD at its best constant step": theory.sgd_db(m, batch, steps),
+        "block Kaczmarz": theory.kaczmarz_db(m, batch, steps),
+        "least squares": theory.least_squares_db(m, batch * steps),
+    }
+
+
+# --- the claims ----------------------------------------------------------------------------------
+
+
+def _model(results: Any) -> Verdict:
+    """Test a: the median difference of each method is below 1 dB."""
+    table = judged(results)
+    gaps = table.difference_db.abs().groupby(table.method)
+    worst = gaps.median().sort_values()
+    word = together(*(below(values, 1) for _, values in gaps))
+    return Verdict(
+        word,
+        f"Over {len(table)} pairs from size {LARGE} on the median difference is "
+        f"{table.difference_db.abs().median():.2f} dB, nine in ten are within "
+        f"{table.difference_db.abs().quantile(0.9):.1f} dB. Largest median: "
+        f"{worst.index[-1]} with {worst.iloc[-1]:.1f} dB.",
+    )
+
+
+def _clipped(results: Any) -> Verdict:
+    """Test b: the two moments give clipped SGD and ASGD within half a dB."""
+    table = clipped(results)
+    table = table[table["size"] >= LARGE]
+    gaps = (table.moments_db - table.snr_db).abs()
+    far = travel(results).iloc[-1]
+    return Verdict(
+        below(gaps, 0.5),
+        f"Median difference {gaps.median():.2f} dB, largest {gaps.max():.1f} dB, over "
+        f"{len(gaps)} runs. At size {far['size']:.0f} the start is {far.distance:.0f} away from "
+        f"Φ; clipped steps take SGD at most {far.SGD:.0f} far and ASGD {far.ASGD:.0f}.",
+    )
+
+
+def _bias(results: Any) -> Verdict:
+    """Test c: above 1/B within 2 dB of the cycle; without bias 40 dB better at the text's rate."""
+    table = pairs(results)
+    table = table[table.part == "bias"]
+    size = int(table["size"].iloc[0])
+    limit = theory.bias_limit(int(table.batch_size.iloc[0]))
+    biased = table[table.bias].set_index("rate")
+    above_limit = biased[(biased.index > 1.5 * limit) & (biased.index < 0.3)]
+    gap = above_limit.true_snr_db - [theory.bias_cycle_db(rate) for rate in above_limit.index]
+    without = table[~table.bias].set_index("rate").true_snr_db
+    gain = without - biased.true_snr_db
+    words: list[Word] = ["holds" if gap.abs().max() < 2 else "fails"]
+    words += ["holds" if gain[0.1] > 40 else "fails"]
+    return Verdict(
+        together(*words),
+        f"At size {size} and rates above the limit {limit:g} the true SNR is "
+        f"{gap.min():+.1f} to {gap.max():+.1f} dB off the cycle's. At the text's rate 0.1 SGD has "
+        f"{biased.true_snr_db[0.1]:.1f} dB with the bias and {without[0.1]:.0f} dB "
+        "without.".replace("-", "−"),
+    )
+
+
+def _step(results: Any) -> Verdict:
+    """Test d: where a run averages itself (M >= 4 B), it is within 1 dB up to 1.5 a*."""
+    table = results.table("sgd")
+    table = table[table["size"] >= 4 * table.batch_size]
+    if not len(table):
+        return Verdict("undecided", "It needs layers of four times the batch size.")
+    inner, outer = table[table.step <= 1.5], table[table.step > 1.5]
+    gaps, rest = (one.true_snr_db - one.predicted_db for one in (inner, outer))
+    return Verdict(
+        mostly(gaps.abs() < 1),
+        f"Up to 1.5 times the best step {(gaps.abs() < 1).sum()} of {len(gaps)} runs are within "
+        f"1 dB, the median is {gaps.abs().median():.2f} and the largest {gaps.abs().max():.1f} dB; "
+        f"nearer to the limit of stability, where rare batches decide the mean, the largest is "
+        f"{rest.abs().max():.1f} dB.",
+    )
+
+
+def _headline(results: Any) -> Verdict:
+    """Test e: at a size of 1000 or so plain SGD at its best step leaves 60 dB below y."""
+    table = results.table("floors").query("method == 'SGD'")
+    top = int(table["size"].max())
+    best = table[table["size"] == top]
+    square = sizes(results, "square")
+    text = square[square["size"].eq(top) & square.method.eq("SGD")].true_snr_db.iloc[0]
+    word: Word = "holds" if best.true_snr_db.min() > 60 else "fails"
+    return Verdict(
+        word if top >= HIGH else "undecided",
+        f"At {top} x {top}: {best.true_snr_db.median():.1f} dB without bias and clipping at the "
+        f"best step, {best.predicted_db.iloc[0]:.1f} dB predicted; {text:.1f} dB at the text's "
+        "settings, from as many samples.",
+    )
+
+
+def _least_squares(results: Any) -> Verdict:
+    """Test f: after M samples least squares is exact, before that the error left is 1 - n/M."""
+    table = results.table("floors")
+    half = table[table.method.str.endswith("M/2 samples")]
+    whole = table[table.method.str.endswith("2M samples")]
+    gaps = half.true_snr_db - half.predicted_db
+    top = table[table["size"] == table["size"].max()].iloc[0]
+    return Verdict(
+        together(within(gaps, -0.3, 0.3), above(whole.true_snr_db, 200)),
+        f"From M/2 samples {half.true_snr_db.median():.2f} dB ({half.predicted_db.median():.2f} "
+        f"predicted), from 2M at least {whole.true_snr_db.min():.0f} dB, in float64. At size "
+        f"{top['size']} the first {-(-top['size'] // top.batch_size)} of {top.batches} batches "
+        "are enough.",
+    )
+
+
+def _plateau(results: Any) -> Verdict:
+    """Test g: where Rprop works, it ends within 3 dB of its smallest step."""
+    table = pairs(results)
+    table = table[table.part.eq("sizes") & table.method.eq("Rprop") & table.true_snr_db.gt(80)]
+    gaps = table.true_snr_db - [theory.smallest_step_db(n, bias=True) for n in table.n]
+    return Verdict(
+        within(gaps, -3, 3),
+        f"Over {len(gaps)} layers where it works the true SNR is {gaps.min():+.1f} to "
+        f"{gaps.max():+.1f} dB off 120 − 10 log 2N.".replace("-", "−"),
+    )
+
+
+def _break(results: Any) -> Verdict:
+    """Test h: the break is at one M/B for all batches, between 1.4 and 2.0; the model has it."""
+    table = breaks(results)
+    words: list[Word] = [
+        "holds" if table.measured.between(1.4, 2.0).all() else "fails",
+        "holds" if (abs(np.log(table.model / table.measured)) < np.log(1.25)).all() else "fails",
+    ]
+    listed = "; ".join(
+        f"B = {row.batch_size:.0f}: {row.measured:.2f}, model {row.model:.2f}"
+        for row in table.itertuples()
+    )
+    return Verdict(together(*words), f"M/B where Rprop falls through 60 dB: {listed}.")
+
+
+def _lion(results: Any) -> Verdict:
+    """Test i: ten times the rate costs 20 dB, within 2, from the text's rate upwards."""
+    table = pairs(results)
+    table = table[table.part.eq("lion") & table.rate.ge(0.0099)]
+    slopes = {
+        size: np.polyfit(np.log10(runs.rate), runs.true_snr_db, 1)[0]
+        for size, runs in table.groupby("size")
+    }
+    word: Word = "holds" if all(abs(slope + 20) < 2 for slope in slopes.values()) else "fails"
+    listed = ", ".join(f"{slope:.1f} at size {size}" for size, slope in slopes.items())
+    return Verdict(word, f"dB per decade of the rate: {listed}.".replace("-", "−"))
+
+
+def _single(results: Any) -> Verdict:
+    """Test j: SGD needs all of it: no one change gives half of what all together give, in dB."""
+    table = ablation(results)
+    top = int(table["size"].max())
+    table = table[table["size"].eq(top) & table.method.eq("SGD")]
+    table = table[table.batches == table.batches.min()]
+    score = table.groupby(["arm", "rates"]).true_snr_db.median()
+    start, end = score["clip, decay, bias", "the text's"], score["none of them", "best of seven"]
+    single = {
+        "no clipping": score["decay, bias", "the text's"],
+        "no decay": score["clip, bias", "the text's"],
+        "no bias": score["clip, decay", "the text's"],
+        "the best rate": score["clip, decay, bias", "best of seven"],
+    }
+    finite = {name: value if np.isfinite(value) else -np.inf for name, value in single.items()}
+    word: Word = "holds" if max(finite.values()) - start < (end - start) / 2 else "fails"
+    listed = ", ".join(
+        f"{name} {value:.1f}" if np.isfinite(value) else f"{name}: diverges"
+        for name, value in finite.items()
+    )
+    return Verdict(
+        word if top >= HIGH else "undecided",
+        f"SGD at size {top}, true SNR in dB: {start:.1f} as in the text; {listed}; "
+        f"all together {end:.1f}.".replace("-", "−"),
+    )
+
+
+def _race(results: Any) -> Verdict:
+    """Test k: tuned and without bias and clipping, most methods leave 30 dB at the top size."""
+    table = square_race(results)
+    top = int(table["size"].max())
+    found = ranking(results, top)
+    shares = (found.median_db > 30).mean()
+    word: Word = "holds" if shares > 0.5 else "fails"
+    best, worst = (
+        ", ".join(f"{name} {_signed(row.median_db)}" for name, row in some.iterrows())
+        for some in (found.head(4), found.tail(3))
+    )
+    return Verdict(
+        word if top >= HIGH and len(found) == len(RACE) else "undecided",
+        f"At size {top}, {(found.median_db > 30).sum()} of {len(found)} methods exceed 30 dB. "
+        f"Best: {best} dB; last: {worst} dB.",
+    )
+
+
+def _spectrum(results: Any) -> Verdict:
+    """Test l: singular values from 1 to 5 change the SNR of no method by 3 dB."""
+    table = results.table("race")
+    size = int(table[table.spectrum != "flat"]["size"].iloc[0])
+    table = table[table["size"].eq(size) & table["rank"].eq(size)]
+    score = table.assign(snr=table.true_snr_db.clip(upper=ROUNDING))
+    wide = score.pivot_table(index="method", columns="spectrum", values="snr", aggfunc="median")
+    change = (wide["1 to 5"] - wide["flat"]).sort_values()
+    large = change[change.abs() >= 3]
+    words: list[Word] = ["holds" if abs(value) < 3 else "fails" for value in change]
+    listed = ", ".join(f"{name} {_signed(value, '+.1f')}" for name, value in large.items())
+    return Verdict(
+        together(*words),
+        f"At size {size} {len(large)} of {len(change)} methods change by 3 dB or more"
+        + (f": {listed}." if len(large) else "."),
+    )
+
+
+def _signed(value: float, form: str = ".0f") -> str:
+    return f"{value:{form}}".replace("-", "−")
+
+
+def _claim(letter: str, sentence: str, test: Callable[[Any], Verdict]) -> Claim:
+    """Return a claim that stays undecided where all layers are smaller than `LARGE`."""
+
+    def guarded(results: Any) -> Verdict:
+        if min(results.table(name)["size"].max() for name in ("floors", "sgd")) < LARGE:
+            return Verdict("undecided", f"It needs layers of size {LARGE} or more.")
+        return test(results)
+
+    return Claim(f"hd-1-{letter}", sentence, "ours", guarded)
+
+
+CLAIMS = (
+    _claim("a", "A crowd of independent weights predicts the document's SNRs.", _model),
+    _claim("b", "Two moments predict clipped SGD and ASGD: clipped steps are too short.", _clipped),
+    _claim("c", "The bias alone holds SGD on a plateau of 26 dB at the text's rate.", _bias),
+    _claim("d", "Without bias and clipping SGD contracts by the exact factor.", _step),
+    _claim("e", "Plain SGD learns a layer of 1000 x 1000 from the same samples.", _headline),
+    _claim("f", "For least squares the first M samples are enough.", _least_squares),
+    _claim("g", "Where Rprop works, its smallest step is all that is left.", _plateau),
+    _claim("h", "Rprop breaks where M passes about 1.7 times the batch size.", _break),
+    _claim("i", "Lion sits on a floor that its constant step makes: 20 dB a decade.", _lion),
+    _claim("j", "For SGD at high dimension no single setting is to blame, all are.", _single),
+    _claim("k", "Tuned, most methods do learn at high dimension.", _race),
+    _claim("l", "It does not matter whether Φ's spectrum is flat.", _spectrum),
+)
