@@ -205,7 +205,7 @@ def _points(
 
 
 def _scores(found: Tensor, teacher: Tensor) -> pd.DataFrame:
-    """Return each signal's overlap, and the share of entries whose sign is wrong."""
+    """Return each signal's overlap (NaN if it diverged), and the share of wrong signs."""
     cosine = cosine_similarity(found, teacher, dim=-1)
     wrong = (found.sign() != teacher.sign() * cosine.sign().unsqueeze(-1)).double().mean(-1)
     columns = {"signal": torch.arange(len(found)), "overlap": cosine.abs(), "wrong_signs": wrong}

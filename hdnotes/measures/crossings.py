@@ -14,8 +14,8 @@ import numpy as np
 from scipy.special import expit, xlogy
 from scipy.stats import chi2
 
-#: Values of c between the first and the last alpha, and of s from sharp to flat.
-CENTRES, WIDTHS = 1201, 80
+#: Values of c, of s from sharp to flat, and times that the grid of c is drawn closer.
+CENTRES, WIDTHS, ZOOMS = 201, 40, 3
 
 
 class Crossing(NamedTuple):
@@ -48,7 +48,7 @@ def crossing(
     Examples
     --------
     >>> [round(one, 2) for one in crossing([1.0, 1.2, 1.4, 1.6], [0, 3, 8, 10], [10] * 4)]
-    [1.22, 1.28, 1.34]
+    [1.21, 1.28, 1.34]
     >>> crossing([1.0, 2.0], [10, 10], [10, 10]).at
     -inf
     """
@@ -57,20 +57,20 @@ def crossing(
         raise ValueError(f"alpha = {x.tolist()} is not allowed; a crossing needs two values")
     if not (len(x) == len(k) == len(n) and (n > 0).all() and (k >= 0).all() and (k <= n).all()):
         raise ValueError(f"successes = {k.tolist()} of runs = {n.tolist()} are not counts at alpha")
-    centres = np.linspace(x.min(), x.max(), CENTRES)
-    likelihood = _profile(centres, x, k, n)
-    inside = np.flatnonzero(likelihood >= likelihood.max() - chi2.ppf(level, 1) / 2)
-    best = np.flatnonzero(likelihood >= likelihood.max() - 1e-9)
+    low, high = x.min(), x.max()
+    for _ in range(ZOOMS):
+        centres = np.linspace(low, high, CENTRES)
+        likelihood = _profile(centres, x, k, n)
+        inside = np.flatnonzero(likelihood >= likelihood.max() - chi2.ppf(level, 1) / 2)
+        low, high = centres[max(inside[0] - 1, 0)], centres[min(inside[-1] + 1, CENTRES - 1)]
     # Perfect separation leaves a range of equally good centres: the middle one stands for it.
-    found = float(centres[best].mean())
-    low, high = float(centres[inside[0]]), float(centres[inside[-1]])
-    if inside[0] == 0:
-        low = -np.inf
-    if inside[-1] == CENTRES - 1:
-        high = np.inf
-    if 0 in best or CENTRES - 1 in best:
-        found = -np.inf if 0 in best else np.inf
-    return Crossing(low, found, high)
+    best = centres[likelihood >= likelihood.max() - 1e-9]
+    found = float(best.mean())
+    if best[0] == x.min() or best[-1] == x.max():
+        found = -np.inf if best[0] == x.min() else np.inf
+    return Crossing(
+        -np.inf if low == x.min() else float(low), found, np.inf if high == x.max() else float(high)
+    )
 
 
 def _profile(centres: np.ndarray, x: np.ndarray, k: np.ndarray, n: np.ndarray) -> np.ndarray:

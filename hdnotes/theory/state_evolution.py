@@ -112,7 +112,7 @@ class Problem:
 
     def sample_complexity(self, q: float) -> float:
         """Return the alpha at which the squared overlap 0 < q < 1 stays as it is."""
-        q_hat = brentq(lambda value: self.overlap(value) - q, 0, 1e8, xtol=1e-14, rtol=1e-12)
+        q_hat = brentq(lambda value: self.overlap(value) - q, 0, 1e12, xtol=1e-14, rtol=1e-12)
         return q_hat / self.information(q)
 
 
@@ -126,7 +126,7 @@ def path(problem: Problem, alpha: float, steps: int, start: float = 1e-6) -> lis
     Examples
     --------
     >>> [round(q, 3) for q in path(ABSOLUTE, 1.5, 3, start=0.1)]
-    [0.1, 0.209, 0.364, 0.54]
+    [0.1, 0.199, 0.323, 0.444]
     """
     found = [start]
     for _ in range(steps):
@@ -191,7 +191,7 @@ def information_theoretic(problem: Problem) -> float:
     stable beyond it (`weak_recovery`).
     """
     if problem is ABSOLUTE:
-        return problem.sample_complexity(1 - 1e-7)
+        return problem.sample_complexity(1 - 1e-9)
     inside = 2 * ndtr(DOOR) - 1
     entropy = -inside * np.log2(inside) - (1 - inside) * np.log2(1 - inside)
     return float(1 / entropy)
