@@ -26,7 +26,8 @@ def truncated_amplitude_flow(
     amplitude : psi, (..., trials, samples)
     start : (..., trials, features)
     step, truncation : mu and gamma; G. Wang, G. B. Giannakis, Y. C. Eldar, IEEE Transactions on
-        Information Theory 64 (2018) use 0.6 and 0.7 for real signals, and 1000 steps
+        Information Theory 64 (2018) use 0.6 and 0.7 for real signals, and 1000 steps. At the
+        teacher 0.6 is stable where 0.6 (1 + 1/sqrt(alpha))^2 < 2, above alpha = 1.47.
     """
     w, rate = start, step * x.shape[-1] / x.shape[-2]
     while True:
@@ -45,7 +46,8 @@ def reweighted_amplitude_flow(
     ----------
     x, amplitude, start : as in `truncated_amplitude_flow`
     step, weight : mu and beta; G. Wang, G. B. Giannakis, Y. Saad, J. Chen, IEEE Transactions on
-        Signal Processing 66 (2018), use the weight 10 for real signals
+        Signal Processing 66 (2018), use the weight 10 for real signals. The step is ours: half of
+        it recovers the same teachers in twice the time.
     """
     w, rate = start, step * x.shape[-1] / x.shape[-2]
     while True:
