@@ -115,9 +115,9 @@ PROFILES: dict[str, dict[str, Any]] = {
         "overlap_alphas": (0.55, 0.6, 0.7, 0.8, 0.9, 1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4),
     },
 }
-#: Where the paths are followed, and for how many iterations.
+#: Where the paths are followed, for how many iterations, and on how many times ``matrices``.
 PATHS = {ABSOLUTE: (1.0, 1.5), SYMMETRIC_DOOR: (1.5, 2.0)}
-PATH_STEPS = 20
+PATH_STEPS, PATH_REPEATS = 20, 4
 
 
 def cells(p: Parameters) -> list[dict[str, Any]]:
@@ -137,7 +137,8 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
         wanted.append(("recovery", SYMMETRIC_DOOR, size, p.door_alphas, alone))
     wanted.append(("overlap", ABSOLUTE, p.overlap_size, p.overlap_alphas, {**alone, **few}))
     wanted.append(("budget", ABSOLUTE, p.sizes[0], near, longer))
-    wanted += [("path", name, p.overlap_size, PATHS[name], few) for name in PROBLEMS]
+    many = {"matrices": PATH_REPEATS * p.matrices}
+    wanted += [("path", name, p.overlap_size, PATHS[name], many) for name in PROBLEMS]
     drawn = {"matrices": p.matrices, "signals": p.signals}
     found = [
         {"kind": kind, "problem": name, "p": size, "alpha": alpha, **drawn, **more}
