@@ -48,6 +48,7 @@ RACE: Mapping[str, tuple[float, str, Mapping[str, Any]]] = {
     "Adadelta": (3.0, "Adadelta", {}),
     "RMSprop": (0.003, "RMSprop", {"alpha": 0.90}),
     "Adam": (0.01, "Adam", {}),
+    "Adam, short memory": (0.01, "Adam", {"betas": (0.9, 0.95)}),
     "NAdam": (0.01, "NAdam", {}),
     "RAdam": (0.01, "RAdam", {}),
     "Adamax": (0.03, "Adamax", {}),
@@ -60,9 +61,14 @@ RACE: Mapping[str, tuple[float, str, Mapping[str, Any]]] = {
     "Sophia": (0.1, "SophiaH", {}),
     "Muon": (0.03, "Muon", {"weight_decay": 0.0}),
     "SOAP": (0.01, "SOAP", {"weight_decay": 0.0}),
+    "SOAP, long memory": (0.01, "SOAP", {"weight_decay": 0.0, "betas": (0.9, 0.999)}),
     "Shampoo": (1.0, "Shampoo", {"preconditioning_compute_steps": 10}),
     "PSGD-Kron": (0.003, "Kron", {}),
-    "L-BFGS": (1.0, "LBFGS", {"max_iter": 1, "history_size": 20}),
+    "L-BFGS": (
+        1.0,
+        "LBFGS",
+        {"max_iter": 1, "history_size": 20, "tolerance_grad": 0.0, "tolerance_change": 0.0},
+    ),
 }
 #: Rates of every search, as multiples of the middle one.
 GRID = tuple(10 ** (k / 2) for k in range(-3, 4))
@@ -71,6 +77,8 @@ SCHEDULES = ("constant", "linear decay")
 STEPS = (0.125, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 1.9)
 #: SGD is run for as many batches as the best step needs to this SNR, in dB.
 REACH = 60.0
+#: SNRs in float64 are cut here, in dB.
+CAP = 300.0
 #: Passes of L-BFGS over the samples that the others see once.
 PASSES = 60
 
@@ -130,8 +138,15 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
         *({"kind": "measured", **cell} for cell in trained),
         *({"kind": "model", **cell} for cell in trained),
         *(
-            {"kind": "sgd", "size": m, "repeats": p.repeats, "batch_size": p.batch_size}
+            {
+                "kind": "sgd",
+                "size": m,
+                "rank": rank,
+                "repeats": p.repeats,
+                "batch_size": p.batch_size,
+            }
             for m in p.sizes
+            for rank in ((m, m // 4) if m == max(p.sizes) else (m,))
         ),
         *(
             {"kind": "floors", "size": m, "repeats": p.ablation_repeats, **shared}
@@ -183,8 +198,21 @@ def _trained(p: Parameters) -> list[dict[str, Any]]:
         for rate in (0.0125, 0.025, 0.03, 0.035, 0.05, 0.1, 0.2, 0.4)
     ]
     result += [
-        scan("rprop", "Rprop", p.rprop_outputs, round(ratio * batch), batch_size=batch, bias=False)
-        for batch in (p.batch_size // 2, p.batch_size, 2 * p.batch_size)
+        scan(
+            "rprop",
+            "Rprop",
+            p.rprop_outputs,
+            round(ratio * batch),
+            batch_size=batch,
+            bias=False,
+            batches=times * p.batches,
+        )
+        for batch, times in (
+            (p.batch_size // 2, 1),
+            (p.batch_size, 1),
+            (2 * p.batch_size, 1),
+            (p.batch_size, 4),
+        )
         for ratio in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
     ]
     return result
@@ -312,14 +340,17 @@ def _run_at(rates: Mapping[str, float], cell: Mapping[str, Any], device: str) ->
 
 
 def _sgd(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
-    """Run SGD from zero at steps around the best one, in float64; return true SNRs."""
-    m, size = cell["size"], cell["batch_size"]
-    batches = max(1, round(REACH / theory.sgd_db(m, size, 1)))
-    best = theory.best_step(m, size)
+    """Run SGD from zero at steps around the best one, in float64; return true SNRs.
+
+    The closed forms take the inputs' rank in place of M.
+    """
+    m, rank, size = cell["size"], cell["rank"], cell["batch_size"]
+    batches = max(1, round(REACH / theory.sgd_db(rank, size, 1)))
+    best = theory.best_step(rank, size)
+    kind = {"dtype": torch.float64, "device": device, "rank": rank}
     rows = []
     for repeat in range(cell["repeats"]):
-        name = (NAME, "sgd", m, repeat)
-        task = draw_task(m, batches + 1, size, of=name, dtype=torch.float64, device=device)
+        task = draw_task(m, batches + 1, size, of=(NAME, "sgd", m, rank, repeat), **kind)
         settings = [Method("SGD")(step * best / 2) for step in STEPS]
         result = train(
             task.problem.take([0] * len(STEPS)),
@@ -332,20 +363,23 @@ def _sgd(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
         ends = result.point.unflatten(1, (m, m))
         rows += [(step, repeat, task.snr_db(end)) for step, end in zip(STEPS, ends, strict=True)]
     table = pd.DataFrame(rows, columns=["step", "repeat", "true_snr_db"])
-    predicted = {step: theory.sgd_db(m, size, batches, step * best) for step in STEPS}
+    predicted = {step: theory.sgd_db(rank, size, batches, step * best) for step in STEPS}
     return {"sgd": table.assign(batches=batches, predicted_db=table.step.map(predicted))}
 
 
 def _floors(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
-    """Run SGD at its best step, Kaczmarz one by one and in blocks, and least squares, from zero."""
+    """Run SGD at its best step, Kaczmarz one by one and in blocks, and least squares, from zero.
+
+    The first three run on the error itself, which they multiply by a matrix that knows no Phi:
+    nothing is rounded there, and their SNRs are cut at `CAP`.
+    """
     m, size, steps = cell["size"], cell["batch_size"], cell["batches"]
-    few = min(m // 2, steps * size)
+    solved = {f"least squares, {name} samples": n for name, n in _sample_numbers(m).items()}
     predicted = {
         "SGD": theory.sgd_db(m, size, steps),
         "block Kaczmarz": theory.kaczmarz_db(m, size, steps),
         "Kaczmarz": theory.kaczmarz_db(m, 1, steps * size),
-        "least squares, M/2 samples": theory.least_squares_db(m, few),
-        "least squares, 2M samples": theory.least_squares_db(m, 2 * m),
+        **{method: theory.least_squares_db(m, n) for method, n in solved.items()},
     }
     rows = []
     for repeat in range(cell["repeats"]):
@@ -357,22 +391,32 @@ def _floors(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
             "SGD": _reduce(phi, blocks, partial(_descend, step=theory.best_step(m, size))),
             "block Kaczmarz": _reduce(phi, blocks, _project),
             "Kaczmarz": _reduce(phi, x.unsqueeze(1), _project),
-            "least squares, M/2 samples": _project(phi, x[:few]),
-            "least squares, 2M samples": _project(phi, x[: 2 * m]),
+            **{method: phi - _solve(x[:n], x[:n] @ phi) for method, n in solved.items()},
         }
         rows += [
             (method, repeat, float(_db(m / error.square().sum())), predicted[method])
             for method, error in left.items()
         ]
-    columns = ["method", "repeat", "true_snr_db", "predicted_db"]
-    return {"floors": pd.DataFrame(rows, columns=columns)}
+    table = pd.DataFrame(rows, columns=["method", "repeat", "true_snr_db", "predicted_db"])
+    both = ["true_snr_db", "predicted_db"]
+    return {"floors": table.assign(**table[both].clip(upper=CAP))}
+
+
+def _sample_numbers(m: int) -> dict[str, int]:
+    return {"M/2": m // 2, "M − 1": m - 1, "M": m, "2M": 2 * m}
+
+
+def _solve(x: Tensor, y: Tensor) -> Tensor:
+    """Return the least-squares solution (M, N) of least norm."""
+    return torch.from_numpy(np.linalg.lstsq(x.numpy(force=True), y.numpy(force=True))[0]).to(x)
 
 
 def _reduce(error: Tensor, batches: Tensor, update: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Apply an update to the error (M, N) batch by batch, until rounding is all that is left."""
-    for rows in batches:
+    """Apply an update to the error (M, N) batch by batch, until it is beyond `CAP`."""
+    start = error.square().sum()
+    for step, rows in enumerate(batches):
         error = update(error, rows)
-        if len(rows) > 1 and error.abs().max() < 1e-15:
+        if step % 10 == 0 and error.square().sum() < start * 10 ** (-CAP / 10):
             break
     return error
 
@@ -473,7 +517,7 @@ def _finish(
 ) -> list[float]:
     """Return the true SNRs in dB of a method at schedules and rates, all on one matrix."""
     m, rank, size, steps = cell["size"], cell["rank"], cell["batch_size"], cell["batches"]
-    name = (NAME, "race", m, rank, cell["spectrum"], repeat)
+    name = (NAME, "race", m, rank, repeat)  # the same samples for every spectrum
     kind = {"rank": rank, "spectrum": cell["spectrum"]}
     task = draw_task(m, steps, size, of=name, device=device, **kind)
     start = draw_start(m, m, False, of=(*name, "start")).float().to(device)

@@ -162,6 +162,42 @@ def effects(results: Any) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def movie(results: Any, sweep: str) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return one sweep's frames, families side by side, and the singular values of s Phi."""
+    frames, target = (results.table(name) for name in ("movie", "movie_matrix"))
+    order = {method: k for k, method in enumerate(sum(FAMILIES, ()))}
+    frames = frames[frames.sweep.eq(sweep)].sort_values(
+        ["method", "step"],
+        key=lambda column: column.map(order) if column.name == "method" else column,
+    )
+    return frames, target[target.sweep.eq(sweep)].singular_value.to_numpy()
+
+
+def movie_numbers(frames: pd.DataFrame) -> pd.DataFrame:
+    """Return the loss, the error's rms and every singular value of each frame, one in a row."""
+    tenths = np.stack(list(frames.log10_error)).astype(float)
+    values = np.stack(list(frames.singular_values))
+    table = frames[["method", "step"]].reset_index(drop=True)
+    table["loss"] = 10.0 ** frames.log10_loss.to_numpy(float)
+    table["rms_error"] = np.sqrt((10 ** (tenths / 5)).mean(1))
+    names = [f"singular_value_{k + 1}" for k in range(values.shape[1])]
+    return table.join(pd.DataFrame(values, columns=names))
+
+
+def movie_end(frames: pd.DataFrame) -> str:
+    """Say which methods end with the smallest and the largest errors."""
+    table = movie_numbers(frames)
+    last = table[table.step == table.step.max()].set_index("method").rms_error.sort_values()
+    best, worst = (
+        ", ".join(f"{name} ({number(value, 1)})" for name, value in rows.items())
+        for rows in (last.head(3), last.tail(3)[::-1])
+    )
+    return (
+        f"After {table.step.max()} steps the error is smallest with {best} and "
+        f"largest with {worst}."
+    )
+
+
 def _at(table: pd.DataFrame, size: int) -> dict[str, pd.Series]:
     """Return the text's SNR of every repeat at one size, by method."""
     return {name: run.snr_db for name, run in table[table["size"] == size].groupby("method")}
@@ -189,7 +225,8 @@ def _span(values: Iterable[float], unit: str = "dB") -> str:
 
 
 def _listed(values: pd.Series) -> str:
-    return ", ".join(f"{name} {value:.1f}".replace("-", "−") for name, value in values.items())
+    words = ", ".join(f"{name} {value:.1f}" for name, value in values.items())
+    return words.replace("-", "−").replace("inf", "∞")
 
 
 # --- the claims ----------------------------------------------------------------------------------
@@ -215,7 +252,7 @@ def _least_squares(results: Any) -> Verdict:
     """Test b: above 100 dB everywhere, and at least 100 times less data everywhere."""
     runs = control(results)
     samples = int((runs.batches * runs.batch_size).max())
-    ratio = samples / (2 * runs.groupby("size").m.max())
+    ratio = samples / (2 * runs.m)
     enough: list[Word] = ["holds" if r >= 100 else "fails" for r in (ratio.max(), ratio.min())]
     return Verdict(
         together(_above(runs.snr_db, 100), *enough),

@@ -26,13 +26,14 @@ ROUNDING = 125
 #: Gradient methods of the document, and what came after.
 RACE_FAMILIES = (
     ("SGD", "Nesterov", "ASGD", "schedule-free SGD"),
-    ("Adam", "NAdam", "RAdam", "Adamax"),
+    ("Adam", "Adam, short memory", "NAdam", "RAdam", "Adamax"),
     ("Adagrad", "Adadelta", "RMSprop", "Rprop"),
     ("ADOPT", "Prodigy", "schedule-free AdamW", "Sophia"),
-    ("Lion", "Muon", "SOAP"),
+    ("Lion", "Muon", "SOAP", "SOAP, long memory"),
     ("Shampoo", "PSGD-Kron", "L-BFGS"),
 )
-_KEYS = ["part", "sweep", "size", "m", "n", "batch_size", "bias", "weight_decay", "rate", "method"]
+_SETTING = ["batches", "batch_size", "bias", "weight_decay", "rate", "method"]
+_KEYS = ["part", "sweep", "size", "m", "n", *_SETTING]
 
 
 def pairs(results: Any) -> pd.DataFrame:
@@ -97,14 +98,15 @@ def _moments(row: Any, results: Any) -> np.ndarray:
 
 
 def travel(results: Any) -> pd.DataFrame:
-    """Return how far clipped steps reach beside how far Phi is, a row a size of the square sweep.
+    """Return how far clipped steps bring W beside how far Phi is, a row a size of the square sweep.
 
-    ||W - Phi|| is sqrt(M/3 + M) at the start; every clipped step takes at most lr off it.
+    ||W - Phi|| is sqrt(M/3 + M) at the start. A clipped step is lr long, and its cosine with the
+    error is that of `theory.alignment`.
     """
     runs = results.table("floors")
-    m = np.sort(runs["size"].unique())
-    steps = int(runs.batches.iloc[0])
-    reach = {name: METHODS[name][0] * steps for name in ("SGD", "ASGD")}
+    m, steps = np.sort(runs["size"].unique()), int(runs.batches.iloc[0])
+    cosine = np.array([theory.alignment(size, int(runs.batch_size.iloc[0])) for size in m])
+    reach = {name: METHODS[name][0] * steps * cosine for name in ("SGD", "ASGD")}
     return pd.DataFrame({"size": m, "distance": np.sqrt(4 / 3 * m), **reach})
 
 
@@ -113,7 +115,7 @@ def bias_runs(results: Any) -> pd.DataFrame:
     table = pairs(results)
     table = table[table.part == "bias"]
     return table.assign(
-        layer=np.where(table.bias, "with a bias", "without"),
+        layer=np.where(table.bias, "with a bias", "without a bias"),
         cycle_db=[theory.bias_cycle_db(rate) for rate in table.rate],
     )
 
@@ -121,7 +123,11 @@ def bias_runs(results: Any) -> pd.DataFrame:
 def steps(results: Any) -> pd.DataFrame:
     """Return SGD's true SNR against its step, measured and predicted, medians by size."""
     table = results.table("sgd")
-    keys = ["size", "step", "predicted_db"]
+    lower = np.where(
+        table["rank"] < table["size"], ", inputs of rank " + table["rank"].astype(str), ""
+    )
+    table = table.assign(layer="size " + table["size"].astype(str) + lower)
+    keys = ["layer", "step", "predicted_db"]
     return table.groupby(keys, sort=False, as_index=False).true_snr_db.median()
 
 
@@ -129,25 +135,27 @@ def rprop_runs(results: Any) -> pd.DataFrame:
     """Return Rprop against M/B at several batch sizes B."""
     table = pairs(results)
     table = table[table.part == "rprop"]
-    names = [f"B = {batch}" for batch in table.batch_size]
+    names = [f"B = {run.batch_size}, {run.batches} batches" for run in table.itertuples()]
     return table.assign(ratio=table.m / table.batch_size, batch=names)
 
 
 def lion_runs(results: Any) -> pd.DataFrame:
     """Return Lion against its learning rate."""
     table = pairs(results)
-    return table[table.part == "lion"]
+    table = table[table.part == "lion"]
+    return table.assign(layer="size " + table["size"].astype(str))
 
 
 def breaks(results: Any) -> pd.DataFrame:
-    """Return M/B where Rprop's true SNR falls through 60 dB, a row a batch size."""
+    """Return M/B where Rprop's true SNR falls through 60 dB, a row a batch size and budget."""
     rows = []
-    for batch, runs in rprop_runs(results).sort_values("ratio").groupby("batch_size"):
+    table = rprop_runs(results).sort_values(["batches", "batch_size", "ratio"])
+    for batch, runs in table.groupby("batch", sort=False):
         measured, model = (
             crossing(runs.ratio, runs[name], 60) for name in ("true_snr_db", "true_snr_db_model")
         )
         rows.append((batch, measured, model))
-    return pd.DataFrame(rows, columns=["batch_size", "measured", "model"])
+    return pd.DataFrame(rows, columns=["batch", "measured", "model"])
 
 
 def ablation(results: Any) -> pd.DataFrame:
@@ -179,26 +187,26 @@ def arm(row: Any) -> str:
     return ", ".join(word for word, there in kept.items() if there) or "none of them"
 
 
-ARMS = (
-    "clip, decay, bias",
-    "decay, bias",
-    "clip, bias",
-    "clip, decay",
-    "clip",
-    "decay",
-    "bias",
-    "none of them",
-)
+#: What the tables show of the arms, and what they call them.
+ARMS = {
+    "clip, decay, bias": "all three",
+    "decay, bias": "no clipping",
+    "clip, bias": "no decay",
+    "clip, decay": "no bias",
+    "none of them": "none",
+}
 
 
-def ablation_table(results: Any, size: int, rates: str, batches: int) -> pd.DataFrame:
-    """Return the median true SNR in dB, methods by arms."""
+def ablation_table(results: Any, size: int, rates: str) -> pd.DataFrame:
+    """Return the median true SNR in dB, methods by arms; the last column is four times longer."""
     table = ablation(results)
-    table = table[table["size"].eq(size) & table.rates.eq(rates) & table.batches.eq(batches)]
-    wide = table.pivot_table(
-        index="method", columns="arm", values="true_snr_db", aggfunc="median", dropna=False
-    )
-    return wide.reindex(index=list(METHODS), columns=list(ARMS))
+    table = table[table["size"].eq(size) & table.rates.eq(rates)]
+    table = table.assign(column=table.arm.map(ARMS))
+    few = table.batches.min()
+    longer = table[table.batches.gt(few) & table.column.eq("none")]
+    shown = [table[table.batches == few], longer.assign(column="none, 4 x batches")]
+    score = pd.concat(shown).groupby(["method", "column"]).true_snr_db.median().unstack()
+    return score.reindex(index=list(METHODS), columns=[*ARMS.values(), "none, 4 x batches"])
 
 
 def cells_of(table: pd.DataFrame) -> list[list[str]]:
@@ -209,7 +217,9 @@ def cells_of(table: pd.DataFrame) -> list[list[str]]:
 
 def text_snrs(table: pd.DataFrame, size: int) -> str:
     """List the text's SNR of every method at the text's settings, after the text's batches."""
-    chosen = table[table["size"].eq(size) & table.rates.eq("the text's") & table.arm.eq(ARMS[0])]
+    chosen = table[
+        table["size"].eq(size) & table.rates.eq("the text's") & table.arm.eq(next(iter(ARMS)))
+    ]
     chosen = chosen[chosen.batches == chosen.batches.min()]
     found = chosen.groupby("method", sort=False).snr_db.first()
     listed = ", ".join(f"{name} {value:.1f}" for name, value in found.items())
@@ -218,12 +228,22 @@ def text_snrs(table: pd.DataFrame, size: int) -> str:
 
 def square_race(results: Any) -> pd.DataFrame:
     """Return the race on full-rank inputs and flat spectra."""
+    table = _shown(results)
+    table = table[table["rank"].eq(table["size"]) & table.spectrum.eq("flat")]
+    return table.assign(layer="size " + table["size"].astype(str))
+
+
+def _shown(results: Any) -> pd.DataFrame:
+    """Return the race with SNRs cut where they are rounding, or nothing."""
     table = results.table("race")
-    return table[table["rank"].eq(table["size"]) & table.spectrum.eq("flat")]
+    return table.assign(true_snr_db=table.true_snr_db.fillna(-np.inf).clip(-20, ROUNDING))
 
 
 def ranking(results: Any, size: int) -> pd.DataFrame:
-    """Return median, least and largest true SNR of every method at a size, the best first."""
+    """Return median, least and largest true SNR of every method at a size, the best first.
+
+    SNRs beyond `ROUNDING` are cut there; among equals those of the widest optimum come first.
+    """
     table = square_race(results)
     table = table[table["size"] == size]
     found = table.groupby("method").agg(
@@ -235,7 +255,7 @@ def ranking(results: Any, size: int) -> pd.DataFrame:
         at_edge=("at_edge", "any"),
     )
     found["width"] = width(results, size)
-    return found.sort_values("median_db", ascending=False)
+    return found.sort_values(["median_db", "width"], ascending=False)
 
 
 def ranking_rows(found: pd.DataFrame) -> list[list[str]]:
@@ -243,10 +263,11 @@ def ranking_rows(found: pd.DataFrame) -> list[list[str]]:
     return [
         [
             str(name),
-            f"{row.median_db:.1f}".replace("-", "−"),
+            f"≥ {ROUNDING}" if row.median_db == ROUNDING else _signed(row.median_db, ".1f"),
             row.schedule,
             f"{number(row.rate)}{' (edge)' if row.at_edge else ''}",
             f"{row.width:.0f}",
+            number(RACE[str(name)][0]),
         ]
         for name, row in found.iterrows()
     ]
@@ -258,12 +279,14 @@ def sensitivity(results: Any, size: int) -> pd.DataFrame:
     table = table[table["size"].eq(size) & table["rank"].eq(size) & table.spectrum.eq("flat")]
     table = table.assign(multiple=table.rate / table.method.map({k: v[0] for k, v in RACE.items()}))
     best = table.groupby(["method", "multiple"], sort=False, as_index=False).true_snr_db.max()
-    return best[best.true_snr_db > -1000]
+    return best[best.true_snr_db > -20].assign(
+        true_snr_db=lambda table: table.true_snr_db.clip(upper=ROUNDING)
+    )
 
 
 def spectra(results: Any) -> pd.DataFrame:
     """Return the race at the size where rank and spectrum vary, each row's task in words."""
-    table = results.table("race")
+    table = _shown(results)
     size = table[table.spectrum != "flat"]["size"].iloc[0]
     table = table[table["size"] == size]
     words = {rank: f"inputs of rank {rank}" for rank in table["rank"]} | {size: "flat"}
@@ -288,30 +311,21 @@ def floor_lines(results: Any) -> pd.DataFrame:
     return table.groupby(keys, sort=False, as_index=False).true_snr_db.median()
 
 
-def predictions(m: int, batch: int, steps: int) -> dict[str, float]:
-    """Return the floors of one pass in dB: the best that each kind of knowledge gives."""
-    return {
-        "SGD at its best constant step": theory.sgd_db(m, batch, steps),
-        "block Kaczmarz": theory.kaczmarz_db(m, batch, steps),
-        "least squares": theory.least_squares_db(m, batch * steps),
-    }
-
-
 # --- the claims ----------------------------------------------------------------------------------
 
 
 def _model(results: Any) -> Verdict:
-    """Test a: the median difference of each method is below 1 dB."""
+    """Test a: nine in ten curves of a method in a figure have a median difference below 1 dB."""
     table = judged(results)
-    gaps = table.difference_db.abs().groupby(table.method)
-    worst = gaps.median().sort_values()
-    word = together(*(below(values, 1) for _, values in gaps))
+    gaps = table.difference_db.abs()
+    curves = gaps.groupby([table.method, table.sweep]).median().sort_values()
+    worst = " in ".join(curves.index[-1])
     return Verdict(
-        word,
-        f"Over {len(table)} pairs from size {LARGE} on the median difference is "
-        f"{table.difference_db.abs().median():.2f} dB, nine in ten are within "
-        f"{table.difference_db.abs().quantile(0.9):.1f} dB. Largest median: "
-        f"{worst.index[-1]} with {worst.iloc[-1]:.1f} dB.",
+        mostly(curves < 1, 0.8),
+        f"Of {len(curves)} curves (a method in a figure) {(curves < 1).sum()} have a median "
+        f"difference below 1 dB, from size {LARGE} on. Over all {len(table)} pairs the median is "
+        f"{gaps.median():.2f} dB and nine in ten are within {gaps.quantile(0.9):.1f} dB. Worst "
+        f"curve: {worst}, {curves.iloc[-1]:.1f} dB.",
     )
 
 
@@ -324,13 +338,31 @@ def _clipped(results: Any) -> Verdict:
     return Verdict(
         below(gaps, 0.5),
         f"Median difference {gaps.median():.2f} dB, largest {gaps.max():.1f} dB, over "
-        f"{len(gaps)} runs. At size {far['size']:.0f} the start is {far.distance:.0f} away from "
-        f"Φ; clipped steps take SGD at most {far.SGD:.0f} far and ASGD {far.ASGD:.0f}.",
+        f"{len(gaps)} runs. At size {far['size']:.0f} W starts {far.distance:.0f} away from "
+        f"Φ; clipped steps bring SGD {number(float(far.SGD))} of that and ASGD "
+        f"{number(float(far.ASGD))}.",
     )
 
 
+def _decay(results: Any) -> Verdict:
+    """Test c: with decay alone no method passes the floor by 1 dB, and SGD comes within 1 dB."""
+    table = ablation(results)
+    coupled = [name for name in METHODS if name not in (*NEVER_DECAYED, "AdamW", "Lion")]
+    table = table[table.arm.eq("decay") & table.method.isin(coupled)]
+    rows, words = [], list[Word]()
+    for size, runs in table.groupby("size"):
+        floor = theory.decay_floor_db(size, results.table("sgd").batch_size.iloc[0], 0.01)
+        best = runs.groupby("method").true_snr_db.max()
+        words += ["holds" if best.max() < floor + 1 else "fails"]
+        words += ["holds" if abs(best["SGD"] - floor) < 1 else "fails"]
+        rows.append(
+            f"size {size}: {floor:.1f}, best method {best.max():.1f}, SGD {best['SGD']:.1f}"
+        )
+    return Verdict(together(*words), f"Floor and measured true SNR in dB: {'; '.join(rows)}.")
+
+
 def _bias(results: Any) -> Verdict:
-    """Test c: above 1/B within 2 dB of the cycle; without bias 40 dB better at the text's rate."""
+    """Test d: above 1/B within 2 dB of the cycle; without bias 40 dB better at the text's rate."""
     table = pairs(results)
     table = table[table.part == "bias"]
     size = int(table["size"].iloc[0])
@@ -352,11 +384,11 @@ def _bias(results: Any) -> Verdict:
 
 
 def _step(results: Any) -> Verdict:
-    """Test d: where a run averages itself (M >= 4 B), it is within 1 dB up to 1.5 a*."""
+    """Test e: where a run averages itself (rank >= 4 B), it is within 1 dB up to 1.5 a*."""
     table = results.table("sgd")
-    table = table[table["size"] >= 4 * table.batch_size]
+    table = table[table["rank"] >= 4 * table.batch_size]
     if not len(table):
-        return Verdict("undecided", "It needs layers of four times the batch size.")
+        return Verdict("undecided", "It needs inputs of a rank of four times the batch size.")
     inner, outer = table[table.step <= 1.5], table[table.step > 1.5]
     gaps, rest = (one.true_snr_db - one.predicted_db for one in (inner, outer))
     return Verdict(
@@ -369,7 +401,7 @@ def _step(results: Any) -> Verdict:
 
 
 def _headline(results: Any) -> Verdict:
-    """Test e: at a size of 1000 or so plain SGD at its best step leaves 60 dB below y."""
+    """Test f: at a size of 1000 or so plain SGD at its best step leaves 60 dB below y."""
     table = results.table("floors").query("method == 'SGD'")
     top = int(table["size"].max())
     best = table[table["size"] == top]
@@ -385,49 +417,54 @@ def _headline(results: Any) -> Verdict:
 
 
 def _least_squares(results: Any) -> Verdict:
-    """Test f: after M samples least squares is exact, before that the error left is 1 - n/M."""
+    """Test g: from M samples above 150 dB, and at M/2 and M - 1 as 1 - n/M says, within 0.3 dB."""
     table = results.table("floors")
-    half = table[table.method.str.endswith("M/2 samples")]
-    whole = table[table.method.str.endswith("2M samples")]
-    gaps = half.true_snr_db - half.predicted_db
-    top = table[table["size"] == table["size"].max()].iloc[0]
+    table = table.assign(samples=table.method.str.extract("least squares, (.*) samples")[0])
+    few, enough = (table[table.samples.isin(ns)] for ns in (["M/2", "M − 1"], ["M", "2M"]))
+    top = table[table["size"] == table["size"].max()]
+    listed = ", ".join(
+        f"{n}: {rows.true_snr_db.median():.1f}" for n, rows in top.groupby("samples", sort=False)
+    )
+    size, batch, batches = (int(top[name].iloc[0]) for name in ("size", "batch_size", "batches"))
     return Verdict(
-        together(within(gaps, -0.3, 0.3), above(whole.true_snr_db, 200)),
-        f"From M/2 samples {half.true_snr_db.median():.2f} dB ({half.predicted_db.median():.2f} "
-        f"predicted), from 2M at least {whole.true_snr_db.min():.0f} dB, in float64. At size "
-        f"{top['size']} the first {-(-top['size'] // top.batch_size)} of {top.batches} batches "
-        "are enough.",
+        together(
+            within(few.true_snr_db - few.predicted_db, -0.3, 0.3), above(enough.true_snr_db, 150)
+        ),
+        f"True SNR in dB at size {size} from so many samples: {listed}. The first "
+        f"{-(-size // batch)} of {batches} batches are enough.",
     )
 
 
 def _plateau(results: Any) -> Verdict:
-    """Test g: where Rprop works, it ends within 3 dB of its smallest step."""
+    """Test h: up to M = B Rprop ends within 3 dB of its smallest step."""
     table = pairs(results)
-    table = table[table.part.eq("sizes") & table.method.eq("Rprop") & table.true_snr_db.gt(80)]
+    table = table[table.part.eq("sizes") & table.method.eq("Rprop") & (table.m <= table.batch_size)]
     gaps = table.true_snr_db - [theory.smallest_step_db(n, bias=True) for n in table.n]
     return Verdict(
         within(gaps, -3, 3),
-        f"Over {len(gaps)} layers where it works the true SNR is {gaps.min():+.1f} to "
-        f"{gaps.max():+.1f} dB off 120 − 10 log 2N.".replace("-", "−"),
+        f"Over {len(gaps)} layers the true SNR is {_signed(gaps.min(), '+.1f')} to "
+        f"{_signed(gaps.max(), '+.1f')} dB off 120 − 10 log 2N.",
     )
 
 
 def _break(results: Any) -> Verdict:
-    """Test h: the break is at one M/B for all batches, between 1.4 and 2.0; the model has it."""
+    """Test i: at 500 batches the break is at 1.4 to 2 B for all B; the model has it; it moves."""
     table = breaks(results)
+    short, longer = table.iloc[:-1], table.iloc[-1]
     words: list[Word] = [
-        "holds" if table.measured.between(1.4, 2.0).all() else "fails",
-        "holds" if (abs(np.log(table.model / table.measured)) < np.log(1.25)).all() else "fails",
+        "holds" if short.measured.between(1.4, 2.0).all() else "fails",
+        "holds" if (abs(np.log(short.model / short.measured)) < np.log(1.25)).all() else "fails",
+        "holds" if longer.measured > 1.2 * short.measured.max() else "fails",
     ]
     listed = "; ".join(
-        f"B = {row.batch_size:.0f}: {row.measured:.2f}, model {row.model:.2f}"
+        f"{row.batch}: {number(row.measured, 3)}, model {number(row.model, 3)}"
         for row in table.itertuples()
     )
     return Verdict(together(*words), f"M/B where Rprop falls through 60 dB: {listed}.")
 
 
 def _lion(results: Any) -> Verdict:
-    """Test i: ten times the rate costs 20 dB, within 2, from the text's rate upwards."""
+    """Test j: ten times the rate costs 20 dB, within 2, from the text's rate upwards."""
     table = pairs(results)
     table = table[table.part.eq("lion") & table.rate.ge(0.0099)]
     slopes = {
@@ -440,7 +477,7 @@ def _lion(results: Any) -> Verdict:
 
 
 def _single(results: Any) -> Verdict:
-    """Test j: SGD needs all of it: no one change gives half of what all together give, in dB."""
+    """Test k: no one change gives SGD half of what all together give, in dB."""
     table = ablation(results)
     top = int(table["size"].max())
     table = table[table["size"].eq(top) & table.method.eq("SGD")]
@@ -467,9 +504,8 @@ def _single(results: Any) -> Verdict:
 
 
 def _race(results: Any) -> Verdict:
-    """Test k: tuned and without bias and clipping, most methods leave 30 dB at the top size."""
-    table = square_race(results)
-    top = int(table["size"].max())
+    """Test l: tuned and without bias, decay and clipping, most methods exceed 30 dB at the top."""
+    top = int(results.table("race")["size"].max())
     found = ranking(results, top)
     shares = (found.median_db > 30).mean()
     word: Word = "holds" if shares > 0.5 else "fails"
@@ -485,12 +521,13 @@ def _race(results: Any) -> Verdict:
 
 
 def _spectrum(results: Any) -> Verdict:
-    """Test l: singular values from 1 to 5 change the SNR of no method by 3 dB."""
-    table = results.table("race")
+    """Test m: singular values from 1 to 5 change the SNR of no method by 3 dB."""
+    table = _shown(results)
     size = int(table[table.spectrum != "flat"]["size"].iloc[0])
     table = table[table["size"].eq(size) & table["rank"].eq(size)]
-    score = table.assign(snr=table.true_snr_db.clip(upper=ROUNDING))
-    wide = score.pivot_table(index="method", columns="spectrum", values="snr", aggfunc="median")
+    wide = table.pivot_table(
+        index="method", columns="spectrum", values="true_snr_db", aggfunc="median"
+    )
     change = (wide["1 to 5"] - wide["flat"]).sort_values()
     large = change[change.abs() >= 3]
     words: list[Word] = ["holds" if abs(value) < 3 else "fails" for value in change]
@@ -519,15 +556,21 @@ def _claim(letter: str, sentence: str, test: Callable[[Any], Verdict]) -> Claim:
 
 CLAIMS = (
     _claim("a", "A crowd of independent weights predicts the document's SNRs.", _model),
-    _claim("b", "Two moments predict clipped SGD and ASGD: clipped steps are too short.", _clipped),
-    _claim("c", "The bias alone holds SGD on a plateau of 26 dB at the text's rate.", _bias),
-    _claim("d", "Without bias and clipping SGD contracts by the exact factor.", _step),
-    _claim("e", "Plain SGD learns a layer of 1000 x 1000 from the same samples.", _headline),
-    _claim("f", "For least squares the first M samples are enough.", _least_squares),
-    _claim("g", "Where Rprop works, its smallest step is all that is left.", _plateau),
-    _claim("h", "Rprop breaks where M passes about 1.7 times the batch size.", _break),
-    _claim("i", "Lion sits on a floor that its constant step makes: 20 dB a decade.", _lion),
-    _claim("j", "For SGD at high dimension no single setting is to blame, all are.", _single),
-    _claim("k", "Tuned, most methods do learn at high dimension.", _race),
-    _claim("l", "It does not matter whether Φ's spectrum is flat.", _spectrum),
+    _claim("b", "Two moments predict clipped SGD and ASGD.", _clipped),
+    _claim("c", "Weight decay makes a floor that falls as M grows.", _decay),
+    _claim("d", "Bias and clipping hold SGD on a plateau of 26 dB at the text's rate.", _bias),
+    _claim("e", "Without them SGD contracts by the exact factor.", _step),
+    _claim("f", "Plain SGD learns a layer of 1000 x 1000 from the same samples.", _headline),
+    _claim("g", "For least squares the first M samples are enough.", _least_squares),
+    _claim("h", "Up to M = B Rprop ends where its smallest step holds it.", _plateau),
+    _claim(
+        "i",
+        "Rprop's cliff stands at about M = 1.7 B after the text's 500 batches, and further out "
+        "after more.",
+        _break,
+    ),
+    _claim("j", "Lion sits on a floor that its constant step makes: 20 dB a decade.", _lion),
+    _claim("k", "At high dimension no single change repairs SGD.", _single),
+    _claim("l", "Without the three settings and tuned, most methods learn there.", _race),
+    _claim("m", "It does not matter whether Φ's spectrum is flat.", _spectrum),
 )

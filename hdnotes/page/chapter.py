@@ -22,18 +22,19 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from textwrap import dedent
 from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from IPython.display import display
+from IPython.display import Video, display
 from matplotlib.figure import Figure
 
 from hdnotes import devices
 from hdnotes.claims import Claim
 from hdnotes.experiments import parameters
-from hdnotes.page import markup, style
+from hdnotes.page import markup, movies, style
 from hdnotes.store.store import Store
 from hdnotes.store.sweep import Results, sweep
 from hdnotes.wording import number
@@ -199,31 +200,39 @@ class Page:
             The numbers drawn. Columns with one value throughout are left out of the files.
         """
         plt.close(fig)  # or Jupyter shows it a second time
-        for what, words in (("caption", caption), ("alt", alt)):
-            if not words.strip():
-                raise ValueError(f"{what} of figure {name!r} is empty; every figure needs one")
+        _require_words(f"figure {name!r}", caption=caption, alt=alt)
         if self.folder is None:
             picture = StringIO()
             style.svg(fig, picture, transparent=False)
             display({"image/svg+xml": picture.getvalue(), "text/plain": alt}, raw=True)
             return self.text(caption)
-        chapter = self.experiment.NAME
-        files = self.folder / "figures" / chapter
-        files.mkdir(parents=True, exist_ok=True)
-        style.svg(fig, files / f"{name}.svg")
-        drawn = data.loc[:, data.nunique(dropna=False) > 1]  # what never varies is in the card
-        drawn.to_csv(files / f"{name}.csv", index=False, float_format="%.7g")
-        drawn.to_parquet(files / f"{name}.parquet", index=False, compression="zstd")
-        address = f"../figures/{chapter}/{name}"
-        options = {"name": f"{chapter}-{name}", "alt": alt, "class": "dark-light hd-figure"}
-        links = f"{{download}}`CSV <{address}.csv>` · {{download}}`Parquet <{address}.parquet>`"
-        mark = f" · {markup.stale()}" if self.record["stale"] else ""
-        parts = [
-            markup.block("figure", f"{address}.svg", options, dedent(caption).strip()),
-            markup.block("div", "hd-data", {}, f"Data: {links}{mark}"),
-            markup.block("dropdown", "How this figure was made", MADE, markup.card(self.record)),
-        ]
-        self.text("\n\n".join(parts))
+        style.svg(fig, self._files / f"{name}.svg")
+        self._picture(f"{name}.svg", caption, alt, data)
+
+    def movie(
+        self, movie: movies.Movie, name: str, *, caption: str, alt: str, data: pd.DataFrame
+    ) -> None:
+        """Show a movie as `figure` shows a figure: numbered, with its poster, data and card.
+
+        Parameters
+        ----------
+        movie
+            The drawing and what moves it.
+        name, caption, alt, data
+            As in `figure`; the page refers to it in the same way.
+        """
+        plt.close(movie.figure)
+        _require_words(f"movie {name!r}", caption=caption, alt=alt)
+        if self.folder is None:
+            with TemporaryDirectory() as folder:
+                path = Path(folder) / "movie.mp4"
+                movies.write(movie, path)
+                settings = {"embed": True, "mimetype": "video/mp4", "html_attributes": "controls"}
+                shown = Video(path.read_bytes(), width=560, **settings)
+            display({"text/html": shown._repr_html_(), "text/plain": alt}, raw=True)
+            return self.text(caption)
+        movies.write(movie, self._files / f"{name}.mp4")
+        self._picture(f"{name}.png", caption, alt, data)
 
     def end(self) -> None:
         """Show how the chapter was made and, on the page, write its sidecar.
@@ -248,6 +257,37 @@ class Page:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(self.record, indent=1, ensure_ascii=False) + "\n")
 
+    @property
+    def _files(self) -> Path:
+        """The folder of the page's files."""
+        assert self.folder is not None
+        path = self.folder / "figures" / self.experiment.NAME
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def _picture(self, file: str, caption: str, alt: str, data: pd.DataFrame) -> None:
+        """Write the data of a picture that lies in the book, and show both there."""
+        path, chapter = self._files / file, self.experiment.NAME
+        drawn = data.loc[:, data.nunique(dropna=False) > 1]  # what never varies is in the card
+        drawn.to_csv(path.with_suffix(".csv"), index=False, float_format="%.7g")
+        drawn.to_parquet(path.with_suffix(".parquet"), index=False, compression="zstd")
+        address = f"../figures/{chapter}/{path.stem}"
+        moves = path.with_suffix(".mp4").is_file()
+        kinds = {"MP4": ".mp4"} if moves else {}
+        kinds |= {"CSV": ".csv", "Parquet": ".parquet"}
+        links = " · ".join(f"{{download}}`{kind} <{address}{end}>`" for kind, end in kinds.items())
+        mark = f" · {markup.stale()}" if self.record["stale"] else ""
+        title = f"How this {'movie' if moves else 'figure'} was made"
+        options = {"name": f"{chapter}-{path.stem}", "alt": alt, "class": "dark-light hd-figure"}
+        parts = [
+            markup.block(
+                "figure", f"../figures/{chapter}/{file}", options, dedent(caption).strip()
+            ),
+            markup.block("div", "hd-data", {}, f"Data: {links}{mark}"),
+            markup.block("dropdown", title, MADE, markup.card(self.record)),
+        ]
+        self.text("\n\n".join(parts))
+
     def _block(self, directive: str, argument: str, options: Mapping[str, str], body: str) -> None:
         """Show a directive on the page, and only what it holds in a plain notebook."""
         if self.folder is None:
@@ -255,6 +295,12 @@ class Page:
             self.text(title + body)
         else:
             self.text(markup.block(directive, argument, options, body))
+
+
+def _require_words(what: str, **words: str) -> None:
+    for name, text in words.items():
+        if not text.strip():
+            raise ValueError(f"{name} of {what} is empty; every picture needs one")
 
 
 def _given(namespace: Mapping[str, Any]) -> dict[str, Any]:

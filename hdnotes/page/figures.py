@@ -175,7 +175,7 @@ def families(
     source: pd.DataFrame | None = None,
     control: pd.DataFrame | None = None,
     marked: bool = True,
-    columns: int = 3,
+    apart: bool = False,
 ) -> Figure:
     """Draw ``y`` against ``x`` in panels, one a group of methods, two a row, under one legend.
 
@@ -195,8 +195,8 @@ def families(
         What every panel shows as a thin dark line: one row a trial and ``x``, of one ``method``.
     marked
         Whether lines carry their methods' markers: without them a source's points stand out.
-    columns
-        Of the legend.
+    apart
+        Whether each panel has a legend of its own.
     """
     fig, axes = style.panels(
         (len(groups) + 1) // 2, 2, height=2.35 * ((len(groups) + 1) // 2), sharex=True, sharey=True
@@ -210,7 +210,11 @@ def families(
             theory(line, ax, x=x, y=y, label=control["method"].iloc[0])
     fig.supxlabel(xlabel)
     fig.supylabel(ylabel)
-    legend(fig, axes, columns)
+    if apart:
+        for ax in axes.flat:
+            ax.legend(fontsize=7.5, handlelength=2, borderpad=0.2, labelspacing=0.2)
+    else:
+        legend(fig, axes)
     return fig
 
 

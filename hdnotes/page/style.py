@@ -30,14 +30,20 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "SGD": {"color": "#366483", "linestyle": (0, (10, 1)), "marker": "h"},
     "ASGD": {"color": "#c136aa", "linestyle": (0, (3, 2, 1, 2)), "marker": "d"},
     "Rprop": {"color": "#460fb9", "linestyle": (0, (7, 1, 1, 1)), "marker": "8"},
+}
+
+#: Methods that came after the documents: each differs from those it shares a panel with.
+LATER: Mapping[str, Mapping[str, Any]] = {
     "Nesterov": {"color": "#c44e00", "linestyle": (0, (6, 2)), "marker": "s"},
     "schedule-free SGD": {"color": "#00805a", "linestyle": (0, (2, 1)), "marker": "D"},
-    "schedule-free AdamW": {"color": "#d1278b", "linestyle": (0, (3, 1)), "marker": "v"},
+    "Adam, short memory": {"color": "#4d4d4d", "linestyle": "-", "marker": "o"},
     "ADOPT": {"color": "#0067a5", "linestyle": "-", "marker": "^"},
     "Prodigy": {"color": "#740000", "linestyle": (0, (1, 1)), "marker": "<"},
+    "schedule-free AdamW": {"color": "#d1278b", "linestyle": (0, (3, 1)), "marker": "v"},
     "Sophia": {"color": "#00805a", "linestyle": (0, (8, 1.5)), "marker": ">"},
     "Muon": {"color": "#c44e00", "linestyle": "-", "marker": "s"},
     "SOAP": {"color": "#00805a", "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "D"},
+    "SOAP, long memory": {"color": "#740000", "linestyle": (0, (1, 1)), "marker": "^"},
     "Shampoo": {"color": "#0067a5", "linestyle": "-", "marker": "P"},
     "PSGD-Kron": {"color": "#c44e00", "linestyle": (0, (4, 1)), "marker": "X"},
     "L-BFGS": {"color": "#4d4d4d", "linestyle": (0, (2, 2)), "marker": "p"},
@@ -127,7 +133,7 @@ def look(method: str | None = None, coordinates: str | None = None) -> dict[str,
     rows = [
         {"label": name, **_row(axis, name, table)}
         for axis, name, table in (
-            ("method", method, METHODS),
+            ("method", method, {**METHODS, **LATER}),
             ("coordinates", coordinates, COORDINATES),
         )
         if name is not None

@@ -10,10 +10,11 @@ with E[S] = (B/M) I and E[s] = 0. An element of it is its mean and a sum of many
     g_w = 2 ((B/M) e + sqrt((B/M) ((1 - 1/M) <e^2> + <b^2>)) z)
     g_b = 2 (B b + sqrt(B <e^2>) z),       z ~ N(0, 1), independent,
 
-where < > is the mean over all weights or biases. The two second moments are those of the layer but
-for terms of order 1/M; only the dependence between elements is left out. The whole layer is then a
-crowd of independent weights that feel each other through <e^2> and <b^2> alone, and a few thousand
-of them stand for all N M. The expected loss of a fresh batch is B N (<e^2> + <b^2>).
+where < > is the mean over all weights or biases. In the layer a weight's noise comes from the
+errors and the bias of its own output; the means stand for those of every output. Summed over the
+layer both second moments are exact. What is left out is the dependence between elements. The layer
+is then a crowd of independent weights that feel each other through <e^2> and <b^2> alone, and a few
+thousand of them stand for all N M. The expected loss of a fresh batch is B N (<e^2> + <b^2>).
 """
 
 from collections.abc import Sequence

@@ -133,6 +133,34 @@ def clipped_descent(
     return np.array(losses)
 
 
+def alignment(m: int, batch: int) -> float:
+    r"""Return the cosine between SGD's step and the error, sqrt(B / (M + B - 1)), without a bias.
+
+    <E, ES> = (B/M) ||E||^2 and ||ES||^2 = (B/M) (1 + (B - 1)/M) ||E||^2 on average.
+
+    Examples
+    --------
+    >>> round(alignment(1008, 32), 3)
+    0.175
+    """
+    return math.sqrt(batch / (m + batch - 1))
+
+
+def decay_floor_db(m: int, batch: int, decay: float) -> float:
+    r"""Return the true SNR in dB where an L2 decay balances the data, without a bias.
+
+    The loss summed over a batch has mean curvature 2 B/M, so with r = decay M / (2 B) the mean
+    gradient vanishes at W = Phi / (1 + r): -20 log10(r / (1 + r)).
+
+    Examples
+    --------
+    >>> [round(decay_floor_db(m, 32, 0.01), 1) for m in (64, 256, 1024)]
+    [40.1, 28.3, 17.2]
+    """
+    r = decay * m / (2 * batch)
+    return -20 * math.log10(r / (1 + r))
+
+
 def bias_limit(batch: int) -> float:
     """Return the learning rate below which the bias is stable under SGD: 1/B.
 
@@ -150,8 +178,9 @@ def bias_limit(batch: int) -> float:
 def bias_cycle_db(learning_rate: float) -> float:
     r"""Return the true SNR in dB of the limit cycle of clipped SGD with a bias: -20 log10(lr/2).
 
-    Above `bias_limit` the bias cannot come to rest. With the gradient clipped to norm 1 it jumps by
-    lr across zero and back, from lr/2 to -lr/2 at best, and E||y||^2 is 1.
+    Above `bias_limit` the bias vector cannot come to rest. With the gradient clipped to norm 1 it
+    jumps by lr across zero: from length r to lr - r and back. The mean square of the two is least
+    at r = lr/2, where the noise of the weights brings it; E||y||^2 is 1.
 
     Examples
     --------

@@ -8,6 +8,7 @@ import pytest
 
 from hdnotes.experiments.matrix_recovery import CONTROL, FIGURES, METHODS
 from hdnotes.findings import matrix_recovery
+from hdnotes.wording import number
 
 SIZES = (4, 8, 16, 32, 48, 64, 80, 128, 256, 512, 1008)
 REPEATS = range(5)
@@ -139,6 +140,46 @@ def test_differences_are_to_the_sources_points_above_size_16():
     found = matrix_recovery.differences(SimpleNamespace(table=lambda name: tables[name]))
     assert found.loc["SGD", "square"] == pytest.approx(0.3)
     assert list(found.index) == ["SGD"]
+
+
+def test_the_share_of_data_is_told_by_m():
+    tables = made_to_the_text()
+    (claim,) = [one for one in matrix_recovery.CLAIMS if one.id == "d1-1-b"]
+    evidence = claim.test(SimpleNamespace(table=lambda name: tables[name])).evidence
+    samples = 32 * 10**5
+    assert f"{number(samples / 8, 3)} times as many at the smallest M" in evidence
+    assert f"{number(samples / 2048)} times at the largest" in evidence
+
+
+def frames() -> dict[str, pd.DataFrame]:
+    """Return the tables of a movie: SGD's errors 0.1, Adam's 0.01."""
+    rows = [
+        ("fat", method, step, -1.0, np.array([2.0, 1.0]), np.full(4, error, np.int8))
+        for method, error in (("SGD", -10), ("Adam", -20))
+        for step in (5, 0)
+    ]
+    names = ["sweep", "method", "step", "log10_loss", "singular_values", "log10_error"]
+    matrix = pd.DataFrame({"sweep": ["fat", "fat", "square"], "singular_value": [1.0, 1.0, 3.0]})
+    return {"movie": pd.DataFrame(rows, columns=names), "movie_matrix": matrix}
+
+
+def test_a_movie_is_of_one_sweep_with_families_side_by_side():
+    tables = frames()
+    chosen, phi = matrix_recovery.movie(SimpleNamespace(table=lambda name: tables[name]), "fat")
+    assert list(zip(chosen.method, chosen.step, strict=True)) == [
+        ("Adam", 0),
+        ("Adam", 5),
+        ("SGD", 0),
+        ("SGD", 5),
+    ]
+    assert phi.tolist() == [1, 1]
+    table = matrix_recovery.movie_numbers(chosen)
+    assert table.rms_error.tolist() == pytest.approx([0.01, 0.01, 0.1, 0.1])
+    assert table.loss.tolist() == pytest.approx([0.1] * 4)
+    assert table[["singular_value_1", "singular_value_2"]].iloc[0].tolist() == [2, 1]
+    assert "After 5 steps the error is smallest with Adam (0.01), SGD (0.1)" in (
+        matrix_recovery.movie_end(chosen)
+    )
 
 
 def test_a_straight_line_is_a_power_law():

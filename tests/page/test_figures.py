@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
+from hdnotes.findings.matrix_recovery_explained import RACE_FAMILIES
 from hdnotes.page import figures, style
 
 ROWS = {**style.METHODS, **style.COORDINATES}
@@ -55,7 +56,17 @@ def test_every_colour_stands_out_on_both_grounds(name):
     assert contrast(dark(ROWS[name]["color"]), "#121212") > 4.5
 
 
-@pytest.mark.parametrize("rows", [style.METHODS, style.COORDINATES])
+EVERY = {**style.METHODS, **style.LATER}
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        style.METHODS,
+        style.COORDINATES,
+        *({name: EVERY[name] for name in panel} for panel in RACE_FAMILIES),
+    ],
+)
 def test_rows_differ_with_and_without_colour(rows):
     for one, other in itertools.combinations(rows.values(), 2):
         assert one["linestyle"] != other["linestyle"]

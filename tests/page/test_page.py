@@ -12,7 +12,7 @@ import toy_chapter
 
 from hdnotes import cli
 from hdnotes.experiments.parameters import ParameterError
-from hdnotes.page import chapter, style
+from hdnotes.page import chapter, movies, style
 
 WORDS = {"caption": "Loss over steps.", "alt": "The loss falls\nat once."}
 
@@ -53,6 +53,12 @@ def write(page):
     for claim in toy_chapter.CLAIMS:
         page.claim(claim.id)
     page.end()
+
+
+def still():
+    """Return a movie of one frame."""
+    fig, ax = style.panels()
+    return movies.Movie(fig, lambda k: ax.plot([0, 1]), 1)
 
 
 def files(folder):
@@ -116,6 +122,29 @@ def test_a_page_writes_figures_data_and_sidecar(book, shown):
     assert "✓ holds" in text
 
 
+def test_a_movie_is_shown_as_its_poster_with_the_movie_and_its_data_to_download(book, shown):
+    page = open_toy({})
+    page.movie(still(), "falling", data=page.results.table("losses"), **WORDS)
+    kinds = ("csv", "mp4", "parquet", "png")
+    assert files(book) == [f"figures/toy/falling.{kind}" for kind in kinds]
+    text = markdown(shown)
+    assert ":::{figure} ../figures/toy/falling.png\n" in text
+    assert ":alt: The loss falls at once.\n" in text
+    assert "{download}`MP4 <../figures/toy/falling.mp4>`" in text
+    assert "How this movie was made" in text
+    assert not plt.get_fignums()
+
+
+def test_elsewhere_a_movie_plays_in_the_notebook_and_leaves_no_file(shown, tmp_path):
+    page = open_toy({})
+    page.movie(still(), "falling", data=pd.DataFrame(), **WORDS)
+    assert all(name.startswith("results/") for name in files(tmp_path))
+    assert shown[0]["text/plain"] == WORDS["alt"]
+    assert "<video controls" in shown[0]["text/html"]
+    assert 'src="data:video/mp4;base64,' in shown[0]["text/html"]
+    assert shown[1]["text/markdown"] == WORDS["caption"]
+
+
 def test_the_sidecar_tells_what_was_run_and_found(book, shown):
     write(open_toy({"d": 8}))
     record = json.loads((book / "sections/toy.json").read_text())
@@ -172,11 +201,14 @@ def test_every_claim_stands_beside_its_figure(shown):
 
 
 @pytest.mark.parametrize("missing", ["caption", "alt"])
-def test_a_figure_needs_words(missing, shown, book):
+def test_a_figure_and_a_movie_need_words(missing, shown, book):
     page = open_toy({})
     fig, _ = style.panels()
+    words = {**WORDS, missing: " "}
     with pytest.raises(ValueError, match=f"{missing} of figure 'losses' is empty"):
-        page.figure(fig, "losses", data=pd.DataFrame(), **{**WORDS, missing: " "})
+        page.figure(fig, "losses", data=pd.DataFrame(), **words)
+    with pytest.raises(ValueError, match=f"{missing} of movie 'falling' is empty"):
+        page.movie(still(), "falling", data=pd.DataFrame(), **words)
     assert not book.exists()
 
 

@@ -16,10 +16,30 @@ def test_a_page_opens_from_disk_and_its_figures_are_visible(visit, name, theme):
     assert page.evaluate("document.documentElement.dataset.theme") == theme
     for image in page.locator("img.hd-figure").all():
         assert image.evaluate("e => e.naturalWidth") > 0
+    for image in page.locator(".hd-figure").all():
         assert image.bounding_box()["height"] > 100
         ground, ink = lightness(image.screenshot())
         assert ground > 0.9 if theme == "light" else ground < 0.2
         assert abs(ink - ground) > 0.5
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_movies_play_from_disk(visit, theme):
+    page = visit("sections/matrix_recovery.html", theme)
+    videos = page.locator("video.hd-figure")
+    assert videos.count() == 4
+    for movie in videos.all():
+        movie.scroll_into_view_if_needed()
+        facts = movie.evaluate("""async e => {
+            e.muted = true;
+            await e.play();
+            await new Promise(done => e.ontimeupdate = () => e.currentTime > 0 && done());
+            return [e.videoWidth, e.duration, e.error, e.getAttribute('aria-label')];
+        }""")
+        assert facts[0] > 0
+        assert facts[1] > 5
+        assert facts[2] is None
+        assert len(facts[3].split()) >= 5
 
 
 def test_a_page_fits_on_a_telephone(visit, name):

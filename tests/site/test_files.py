@@ -9,6 +9,15 @@ from hdnotes.page import scorecard
 
 pytestmark = pytest.mark.site
 
+LINKS = (
+    ("a", "href"),
+    ("img", "src"),
+    ("link", "href"),
+    ("script", "src"),
+    ("source", "src"),
+    ("video", "poster"),
+)
+
 
 @pytest.fixture(scope="module")
 def parsed(html, names):
@@ -24,6 +33,20 @@ def records(book):
 def test_every_picture_has_words(parsed, name):
     for image in parsed[name].select("article img"):
         assert len(image.get("alt", "").split()) >= 5, image
+
+
+def test_every_movie_is_small_and_has_a_poster_and_words(parsed, html, name):
+    for movie in parsed[name].select("article video"):
+        assert movie.find_parent("figure").select_one(".caption-number")
+        assert len(movie["aria-label"].split()) >= 5
+        assert movie["poster"].endswith(".png")
+        assert movie.has_attr("controls")
+        file = (html / name).parent / unquote(movie.select_one("source")["src"])
+        assert 10_000 < file.stat().st_size < 3 * 10**6
+
+
+def test_there_is_a_movie_of_every_sweep(parsed):
+    assert len(parsed["sections/matrix_recovery.html"].select("article video")) == 4
 
 
 def test_every_figure_is_numbered_and_has_a_caption(parsed, name):
@@ -44,7 +67,7 @@ def test_every_figure_has_its_data_and_its_card(parsed, records):
 
 
 def test_every_link_leads_somewhere(parsed, html, name):
-    for tag, attribute in (("a", "href"), ("img", "src"), ("link", "href"), ("script", "src")):
+    for tag, attribute in LINKS:
         for element in parsed[name].select(f"{tag}[{attribute}]"):
             link = urlsplit(element[attribute])
             if link.scheme or link.netloc:
@@ -59,7 +82,7 @@ def test_every_link_leads_somewhere(parsed, html, name):
 
 
 def test_a_page_loads_nothing_from_elsewhere(parsed, name):
-    for tag, attribute in (("img", "src"), ("link", "href"), ("script", "src"), ("iframe", "src")):
+    for tag, attribute in (*LINKS[1:], ("iframe", "src")):
         for element in parsed[name].select(f"{tag}[{attribute}]"):
             assert not urlsplit(element[attribute]).netloc, element
 
