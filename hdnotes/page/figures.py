@@ -6,7 +6,7 @@ Every function takes a table with one row a measurement and the ``ax`` to draw o
 the 75 % quantile; a trial that diverged (NaN) counts as infinitely bad, and is not dropped.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
+from hdnotes.claims import share_interval
 from hdnotes.page import style
 
 QUARTILES = (0.25, 0.5, 0.75)
@@ -104,6 +105,33 @@ def points(
     at = sorted(data[x].unique())
     ax.set_xticks(at, [f"{value:g}" for value in at])
     ax.set_xticks([], minor=True)
+    return ax
+
+
+def shares(data: pd.DataFrame, ax: Axes, *, x: str, y: str, by: str = "method") -> Axes:
+    """Draw the share of rows where ``y`` is true against ``x``, with its exact 90 % interval.
+
+    Parameters
+    ----------
+    data
+        One row a trial.
+    ax
+        Where to draw.
+    x, y
+        Columns; ``y`` holds truth values.
+    by
+        The column that makes a group: ``method``, or one of a few values.
+    """
+    groups = _groups(data, (by,)) if by == "method" else _levels(data, by)
+    for line, rows in groups:
+        counts = rows.groupby(x)[y].agg(["sum", "count"])
+        found = pd.DataFrame(
+            [share_interval(int(k), int(n)) for k, n in counts.itertuples(index=False)],
+            index=counts.index,
+        )
+        # Where all trials agree rounding puts the limit on the wrong side of the share.
+        reach = np.abs([found["median"] - found["low"], found["high"] - found["median"]])
+        ax.errorbar(found.index, found["median"], yerr=reach, capsize=2, elinewidth=0.8, **line)
     return ax
 
 
@@ -294,6 +322,40 @@ def landscape(
     return ax
 
 
+def side_by_side(
+    tables: Mapping[str, pd.DataFrame],
+    draw: Callable[[pd.DataFrame, Axes], Any],
+    *,
+    xlabel: str,
+    ylabel: str,
+    columns: int = 3,
+    height: float = 3.2,
+) -> Figure:
+    """Draw each of two tables in a panel of its own, on one scale and under one legend.
+
+    Parameters
+    ----------
+    tables
+        Title of the panel -> what it shows.
+    draw
+        Draws a table on its axes.
+    xlabel, ylabel
+        What the axes say.
+    columns
+        Of the legend.
+    height
+        Inches.
+    """
+    fig, axes = style.panels(1, len(tables), height=height, sharey=True, squeeze=False)
+    for ax, (title, table) in zip(axes.flat, tables.items(), strict=True):
+        draw(table, ax)
+        ax.set_title(title)
+    fig.supxlabel(xlabel)
+    axes[0, 0].set_ylabel(ylabel)
+    legend(fig, axes, columns)
+    return fig
+
+
 def legend(fig: Figure, axes: Iterable[Axes], columns: int = 3) -> None:
     """Put one legend above all panels: every label once, in the order in which it first appears."""
     labels: dict[str, Any] = {}
@@ -310,6 +372,12 @@ def _groups(data: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, A
         return
     for values, rows in data.groupby(list(by), sort=False):
         yield style.look(**dict(zip(by, values, strict=True))), rows
+
+
+def _levels(data: pd.DataFrame, by: str) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Yield the look and rows of each value of a column, such as a dimension."""
+    for (value, rows), look in zip(data.groupby(by, sort=False), style.LEVELS, strict=False):
+        yield {**look, "label": f"{by} = {value}"}, rows
 
 
 def _scales(ax: Axes, log: str) -> Axes:

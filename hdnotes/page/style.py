@@ -47,6 +47,10 @@ LATER: Mapping[str, Mapping[str, Any]] = {
     "Shampoo": {"color": "#0067a5", "linestyle": "-", "marker": "P"},
     "PSGD-Kron": {"color": "#c44e00", "linestyle": (0, (4, 1)), "marker": "X"},
     "L-BFGS": {"color": "#4d4d4d", "linestyle": (0, (2, 2)), "marker": "p"},
+    "GAMP": {"color": "#0067a5", "linestyle": "-", "marker": "s"},
+    "reweighted amplitude flow": {"color": "#00805a", "linestyle": (0, (5, 1.5)), "marker": "D"},
+    "truncated amplitude flow": {"color": "#c44e00", "linestyle": (0, (2, 1)), "marker": "^"},
+    "spectral start + GD": {"color": "#4d4d4d", "linestyle": (0, (6, 2, 1, 2)), "marker": "o"},
 }
 
 #: Values of one quantity told apart (sizes, batch sizes, variants), in their order.
