@@ -153,11 +153,10 @@ class Persistent:
 
     def take(self, trials: Sequence[int]) -> Self:
         """Return the batches of these trials only, in this order."""
-        rates, streams = ([x[t] for t in trials] for x in (self.rates, self.streams))
+        rates = tuple(self.rates[t] for t in trials)
+        streams = tuple(self.streams[t] for t in trials)
         held = [clock.take(trials) for clock in self._held] if len({*trials}) == len(trials) else []
-        return type(self)(
-            self.samples, self.fraction, tuple(rates), tuple(streams), self.device, held
-        )
+        return type(self)(self.samples, self.fraction, rates, streams, self.device, held)
 
     def _clock(self, block: int, mask: Tensor) -> "_Clock":
         """Merge all trials' redraws of a block, in the order of the steps."""
@@ -176,7 +175,7 @@ class Persistent:
         return _Clock(block, mask, first, cells.to(self.device), values.to(self.device))
 
     def _redraws(self, stream: int, rate: float, block: int) -> tuple[Tensor, Tensor]:
-        """Return when and where a block's redraws are, step x samples + sample, and their values."""
+        """Return the places of a block's redraws, step x samples + sample, and their values."""
         numbers = seeds.generator(stream, "block", block)
         places, last = [], -1
         mean = self.samples * BLOCK * rate

@@ -12,7 +12,7 @@ stay in the cache; small data sets are taken together, and on a GPU all of them.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -157,7 +157,7 @@ def by_data_set(problem: Any, budget: int) -> list[list[int]]:
     most = max(1, budget // problem.data_bytes)
     trials = sorted(range(len(problem.data_of)), key=problem.data_of.__getitem__)
     sets = [list(rows) for _, rows in groupby(trials, key=problem.data_of.__getitem__)]
-    return [sum(sets[k : k + most], []) for k in range(0, len(sets), most)]
+    return [list(chain(*sets[k : k + most])) for k in range(0, len(sets), most)]
 
 
 class _Run:
@@ -279,10 +279,7 @@ def _merged(runs: Sequence[_Run], order: Sequence[int]) -> LongRun:
     words = [word for run in runs for word in run.outcome]
     return LongRun(
         runs[0].record,
-        {
-            name: torch.cat([run.observed[name] for run in runs])[back]
-            for name in runs[0].observed
-        },
+        {name: torch.cat([run.observed[name] for run in runs])[back] for name in runs[0].observed},
         torch.cat([run.point for run in runs])[back],
         torch.cat([run.steps for run in runs])[back],
         [words[t] for t in back.tolist()],

@@ -127,7 +127,7 @@ class PhaseRetrieval:
     teachers : w* of each data set, each (features,)
     data_of : the data set of each trial; trials of one set side by side share a product
     hidden : hidden units d; a point is (w_1, ..., w_d), of d p numbers
-    tests : fresh inputs of each data set, each (points, features), where an error has no closed form
+    tests : fresh inputs of each data set, (points, features), where an error has no closed form
     """
 
     channel: ChannelName
@@ -189,7 +189,7 @@ class PhaseRetrieval:
         return loss.sum(1), self._combined(derivative).view_as(point)
 
     def training_error(self, point: Tensor) -> Tensor:
-        """Return the mean loss over all samples (trials,); of the door, the share of wrong labels."""
+        """Return the mean loss over all samples (trials,); of the door, the wrong share."""
         channel = CHANNELS[self.channel]
         h = self._hidden(self._weights(point), self.inputs)
         if channel.kernel is None:
@@ -205,7 +205,9 @@ class PhaseRetrieval:
         """
         kernel, weights = CHANNELS[self.channel].kernel, self._weights(point).double()
         if kernel is None:
-            return door_error(self.overlap(point)[:, 0]) if self.hidden == 1 else self._judged(point)
+            return (
+                door_error(self.overlap(point)[:, 0]) if self.hidden == 1 else self._judged(point)
+            )
         own = _pairs(kernel, weights @ weights.mT / self.features)
         both = torch.cat([weights, self._teachers.double().unsqueeze(1)], 1)
         cross = _pairs(kernel, both @ both.mT / self.features)[:, -1]

@@ -33,7 +33,9 @@ def points(trials: int, hidden: int = 1) -> torch.Tensor:
 def batch_of(kind: str, trials: int):
     order = torch.rand(trials, N, generator=seeds.generator("test", kind)).argsort(1)[:, : N // 2]
     mask = torch.zeros(trials, N).scatter(1, order, 1.0)
-    return {"full": None, "index": order, "mask": mask}[kind], mask if kind != "full" else 1 + 0 * mask
+    return {"full": None, "index": order, "mask": mask}[
+        kind
+    ], mask if kind != "full" else 1 + 0 * mask
 
 
 @pytest.mark.parametrize("kind", ["full", "index", "mask"])
@@ -82,7 +84,9 @@ def test_errors_of_one_unit_are_the_documents_functions_of_the_overlap(m):
 
 def test_landmarks_of_the_error():
     quadratic, absolute = make("quadratic", (0,)), make("absolute", (0,))
-    assert quadratic.test_error(on_sphere(quadratic, 0.99875)).item() == pytest.approx(5e-3, rel=1e-2)
+    assert quadratic.test_error(on_sphere(quadratic, 0.99875)).item() == pytest.approx(
+        5e-3, rel=1e-2
+    )
     assert absolute.test_error(on_sphere(absolute, 0)).item() == pytest.approx(0.3634, abs=1e-4)
     assert phase_retrieval.door_error(torch.tensor([0.0, 1.0])).tolist() == pytest.approx(
         [0.5, 0], abs=1e-9
