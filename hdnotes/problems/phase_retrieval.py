@@ -204,10 +204,10 @@ class PhaseRetrieval:
         is judged on ``tests`` otherwise.
         """
         kernel, weights = CHANNELS[self.channel].kernel, self._weights(point).double()
+        if kernel is None and self.hidden == 1:
+            return door_error(self.overlap(point)[:, 0])
         if kernel is None:
-            return (
-                door_error(self.overlap(point)[:, 0]) if self.hidden == 1 else self._judged(point)
-            )
+            return self.sampled_error(point)
         own = _pairs(kernel, weights @ weights.mT / self.features)
         both = torch.cat([weights, self._teachers.double().unsqueeze(1)], 1)
         cross = _pairs(kernel, both @ both.mT / self.features)[:, -1]
@@ -219,12 +219,15 @@ class PhaseRetrieval:
         products = (weights @ teachers.unsqueeze(2)).squeeze(2).abs()
         return products / weights.norm(dim=2) / teachers.norm(dim=1, keepdim=True)
 
-    def _judged(self, point: Tensor) -> Tensor:
-        """Return the share of wrong labels on the fresh inputs."""
+    def sampled_error(self, point: Tensor) -> Tensor:
+        """Return the test error on the fresh inputs ``tests`` (trials,), float64."""
         channel = CHANNELS[self.channel]
         fresh = [channel.label(x @ w) for x, w in zip(self.tests, self.teachers, strict=True)]
+        y = torch.stack(fresh)[list(self.data_of)]
         answers = channel.exact(self._hidden(self._weights(point), self.tests)).mean(1)
-        return self._wrong(answers, torch.stack(fresh)[list(self.data_of)])
+        if channel.kernel is None:
+            return self._wrong(answers, y)
+        return (answers - y).double().square().mean(1) / 2
 
     @staticmethod
     def _wrong(answers: Tensor, labels: Tensor) -> Tensor:
