@@ -18,7 +18,8 @@ NAME = "phase_retrieval"
 VERSION = 1
 TITLE = "Phase retrieval"
 
-FIGURES = ("4.1", "4.2", "4.3")
+#: Figures 4.1, 4.2 and 4.3.
+PARTS = ("methods", "sizes", "rates")
 #: The source's 50 % points, by batches and whether there is momentum (Figures 4.1 and 4.2).
 CROSSINGS = {
     ("persistent", True): 2.2,
@@ -40,21 +41,23 @@ NESTEROV, STANDARD = ("none", "Nesterov"), ("none", "standard")
 class Parameters:
     """What the chapter can be run with."""
 
-    figures: tuple[str, ...] = parameter(FIGURES, choices=FIGURES, help="figures that are computed")
+    parts: tuple[str, ...] = parameter(
+        PARTS, choices=PARTS, help="Figures 4.1 (always computed), 4.2 and 4.3"
+    )
     features: int = parameter(128, at_least=8, help="p of Figures 4.1 and 4.3")
-    sizes: tuple[int, ...] = parameter((128, 256), at_least=8, help="every p of Figure 4.2")
+    sizes: tuple[int, ...] = parameter((64, 128), at_least=8, help="every p of Figure 4.2")
     persistent_alphas: tuple[float, ...] = parameter(
-        (1.5, 2.0, 2.5, 3.0, 4.0), above=0, unit="samples per p", help="of P-SGD"
+        (2.0, 2.5, 3.0, 3.5, 4.0), above=0, unit="samples per p", help="of P-SGD"
     )
     alphas: tuple[float, ...] = parameter(
-        (2.0, 3.0, 4.0, 5.0, 6.0, 8.0), above=0, unit="samples per p", help="of SGD and GD"
+        (3.0, 4.0, 5.0, 6.0, 8.0), above=0, unit="samples per p", help="of SGD and GD"
     )
     rate_alphas: tuple[float, ...] = parameter(
-        (1.5, 2.0, 2.5, 3.0, 4.0), above=0, unit="samples per p", help="of Figure 4.3"
+        (2.0, 2.75, 3.5), above=0, unit="samples per p", help="of Figure 4.3"
     )
     data_sets: int = parameter(4, at_least=1, help="data sets of each point")
     near_data_sets: int = parameter(
-        4, at_least=1, help="the same in Figure 4.1 near the source's 50 % points"
+        8, at_least=1, help="the same in Figure 4.1 near the source's 50 % points"
     )
     starts: int = parameter(5, at_least=1, unit="trials", help="starts on each data set")
     epochs_factor: float = parameter(
@@ -65,7 +68,7 @@ class Parameters:
     persistence: float = parameter(2.0, above=0, help="tau of P-SGD")
     momentum: float = parameter(0.9, above=0, at_most=0.999, help="where there is momentum")
     learning_rates: tuple[float, ...] = parameter(
-        (0.002, 0.01, 0.02), above=0, help="the other eta of Figure 4.3"
+        (0.002, 0.01), above=0, help="the other eta of Figure 4.3"
     )
     batch_fractions: tuple[float, ...] = parameter(
         (0.25,), above=0, at_most=0.9, help="the other b of Figure 4.3"
@@ -95,16 +98,17 @@ PROFILES: dict[str, dict[str, Any]] = {
         "persistent_alphas": (1.0, 1.5, 1.7, 2.0, 2.3, 2.5, 2.7, 3.0, 3.3, 3.5, 4.0, 4.5),
         "alphas": (1.0, 2.0, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0),
         "rate_alphas": (1.5, 2.0, 2.3, 2.7, 3.0, 3.5, 4.0),
-        "near_data_sets": 8,
         "epochs_factor": 2000,
+        "learning_rates": (0.002, 0.01, 0.02),
     },
 }
 
 
 def cells(p: Parameters) -> list[dict[str, Any]]:
     """Return what has to be computed, figure by figure; a point that two share comes once."""
-    kinds = {"4.1": _methods, "4.2": _sizes, "4.3": _rates}
-    wanted = [cell for figure in FIGURES if figure in p.figures for cell in kinds[figure](p)]
+    figures = {"methods": _methods, "sizes": _sizes, "rates": _rates}
+    parts = [part for part in PARTS if part in ("methods", *p.parts)]
+    wanted = [cell for part in parts for cell in figures[part](p)]
     return list({repr(sorted(cell.items())): cell for cell in wanted}.values())
 
 
@@ -124,7 +128,7 @@ def _methods(p: Parameters) -> Iterator[dict[str, Any]]:
 def _sizes(p: Parameters) -> Iterator[dict[str, Any]]:
     """Figure 4.2: other sizes, standard momentum; what Figure 4.1 has already is left to it."""
     for size in sorted(p.sizes, key=lambda size: (size != p.features, size)):
-        again = size == p.features and "4.1" in p.figures
+        again = size == p.features
         yield from _persistent(p, size, p.persistent_alphas, STANDARD[again:])
         for alpha in () if again else p.alphas:
             yield from _grouped(_point(p, size, "full", alpha, momenta=["none"]), p.data_sets)
@@ -136,6 +140,8 @@ def _rates(p: Parameters) -> Iterator[dict[str, Any]]:
     eta sets the step and, divided by tau, the switch rate: the *steps* change with eta/tau held,
     the *switches* with eta held.
     """
+    if p.features not in p.sizes or "sizes" not in p.parts:
+        yield from _persistent(p, p.features, p.persistent_alphas, ["standard"])
     changes: list[dict[str, float]] = [
         {"learning_rate": rate, "batch_fraction": fraction}
         for fraction in (p.batch_fraction, *p.batch_fractions)
@@ -145,7 +151,7 @@ def _rates(p: Parameters) -> Iterator[dict[str, Any]]:
         factor = rate / p.learning_rate
         changes.append({"learning_rate": rate, "persistence": round(p.persistence * factor, 9)})
         changes.append({"persistence": round(p.persistence / factor, 9)})
-    for change in changes:
+    for change in changes[1:]:  # the first is that of Figure 4.1
         yield from _persistent(p, p.features, p.rate_alphas, STANDARD, **change)
 
 
