@@ -53,7 +53,7 @@ class Parameters:
         (3.0, 4.0, 5.0, 6.0, 8.0), above=0, unit="samples per p", help="of SGD and GD"
     )
     rate_alphas: tuple[float, ...] = parameter(
-        (2.0, 2.75, 3.5), above=0, unit="samples per p", help="of Figure 4.3"
+        (2.0, 3.0, 4.0, 5.0), above=0, unit="samples per p", help="of Figure 4.3"
     )
     data_sets: int = parameter(4, at_least=1, help="data sets of each point")
     near_data_sets: int = parameter(

@@ -7,7 +7,7 @@ than independent runs would: starts on one data set are not independent.
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from math import inf, log
+from math import inf, isnan, log
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,6 +47,8 @@ class Crossing(NamedTuple):
     high: float
 
     def __str__(self) -> str:
+        if isnan(self.middle):
+            return "unknown"
         if self.middle == inf:
             return f"above {self.low:.2f}"
         if self.middle == 0:
@@ -141,6 +143,21 @@ def source_points(figure: str) -> pd.DataFrame:
 def as_said(features: int) -> tuple[float, float, float, int]:
     """Return the text's learning rate, batch fraction, persistence and epochs."""
     return 0.005, 0.5, 2.0, epochs(features)
+
+
+def panels(table: pd.DataFrame, figure: str) -> pd.DataFrame:
+    """Add the ``panel`` of each row: whether there is momentum (4.1), or p (4.2)."""
+    if figure == "4.1":
+        words = table.method.str.endswith("momentum").map({True: "Nesterov", False: "no"})
+        return table.assign(panel=words + " momentum").sort_values("panel", ascending=False)
+    return table.assign(panel=[f"$p = {p}$" for p in table.features]).sort_values("features")
+
+
+def residence(results: Any) -> float:
+    """Return the mean number of steps that P-SGD keeps a sample in, b tau / ((1 - b) eta)."""
+    at = base(results)
+    odds = at.batch_fraction / (1 - at.batch_fraction)
+    return odds * at.persistence / at.learning_rate
 
 
 def published(results: Any, figure: str) -> pd.DataFrame:
@@ -305,7 +322,7 @@ def _advantage(results: Any) -> Verdict:
     best, others = found["P-SGD"], {name: found[name] for name in ("SGD", "GD")}
     return Verdict(
         together(*(_below(ratio(best, other), 1) for other in others.values())),
-        f"50 % crossings in alpha: P-SGD {best}, {_listed(others)}.",
+        rf"50 % crossings in $\alpha$: P-SGD {best}, {_listed(others)}.",
     )
 
 
@@ -315,7 +332,7 @@ def _no_effect(results: Any) -> Verdict:
     return Verdict(
         together(*(_between(pair, 1 / EQUAL, EQUAL) for pair in pairs.values())),
         f"Crossing with Nesterov momentum over that without: {_listed(pairs)}; equal means within "
-        f"{EQUAL - 1:.0%}.",
+        f"{100 * (EQUAL - 1):.0f} %.",
     )
 
 
@@ -391,7 +408,8 @@ def _nesterov(results: Any) -> Verdict:
     table = table[table.alpha.isin(sizes[sizes == 2].index)]
     found = crossings(table, ("momentum",))
     return Verdict(
-        _equal(found["Nesterov"], found["standard"]), f"P-SGD crosses at {_listed(found)}."
+        _equal(found["Nesterov"], found["standard"]),
+        f"With momentum P-SGD crosses at: {_listed(found)}.",
     )
 
 
@@ -440,7 +458,7 @@ def _smaller_batches(results: Any) -> Verdict:
         raise KeyError(small)
     factors = sorted({1.0, *_ends(results)})
     ratios = {
-        f"eta x {factor:g}, {word}": ratio(
+        rf"$\eta \times {factor:g}$, {word}": ratio(
             found[small, momentum, factor], found[large, momentum, factor]
         )
         for momentum, word in MOMENTA.items()
@@ -452,21 +470,26 @@ def _smaller_batches(results: Any) -> Verdict:
     )
 
 
-def _confound(results: Any) -> Verdict:
-    """Test c: larger steps help by themselves; more switches by themselves do not."""
-    steps, switches = (_gains(results, [f"{name} alone"]) for name in ("steps", "switches"))
-    words = [_below(gain, 1) for gain in steps.values()]
-    words += [_between(gain, 1 / EQUAL, inf) for gain in switches.values()]
+def _steps(results: Any) -> Verdict:
+    """Test c: larger steps help by themselves."""
+    gains = _gains(results, ["steps alone"])
+    return Verdict(together(*(_below(gain, 1) for gain in gains.values())), _grown(results, gains))
+
+
+def _switches(results: Any) -> Verdict:
+    """Test d: faster switches by themselves do not help, up to what counts as equal."""
+    gains = _gains(results, ["switches alone"])
+    words = [_between(gain, 1 / EQUAL, inf) for gain in gains.values()]
+    return Verdict(together(*words), _grown(results, gains))
+
+
+def _grown(results: Any, gains: dict[str, Crossing]) -> str:
     low, high = _ends(results)
-    return Verdict(
-        together(*words),
-        f"Crossing when one of the two grows {high / low:g} times, over that before: "
-        f"{_listed(steps | switches)}.",
-    )
+    return f"Crossing after a growth of {high / low:g} times over that before: {_listed(gains)}."
 
 
 def _unstable(results: Any) -> Verdict:
-    """Test d: beyond the text's largest eta the crossing moves up."""
+    """Test e: beyond the text's largest eta the crossing moves up."""
     found, text = _rate_crossings(results), _ends(results)[1]
     large = _fractions(found)[-1]
     beyond = max(factor for series, _, factor in found if series == large)
@@ -559,7 +582,7 @@ CLAIMS = (
     ),
     _claim(
         "4.2-b",
-        "GD's curve moves to larger alpha as p grows.",
+        r"GD's curve moves to larger $\alpha$ as $p$ grows.",
         "Section 4.1; Figure 4.2",
         _gd_drifts,
         sizes=2,
@@ -581,12 +604,18 @@ CLAIMS = (
     _claim("4.3-b", "A smaller batch may help a bit.", "caption of Figure 4.3", _smaller_batches),
     _claim(
         "4.3-c",
-        "What helps is the learning rate itself, not the switch rate that P-SGD ties to it.",
+        "A larger learning rate helps by its longer steps, with the switch rate held.",
         "the text changes both at once; tested by us",
-        _confound,
+        _steps,
     ),
     _claim(
         "4.3-d",
+        "The faster switches that P-SGD ties to the learning rate do not help by themselves.",
+        "the text changes both at once; tested by us",
+        _switches,
+    ),
+    _claim(
+        "4.3-e",
         "Still larger learning rates make the dynamics unstable.",
         "caption of Figure 4.3",
         _unstable,

@@ -113,6 +113,36 @@ def shares(data: pd.DataFrame, ax: Axes, *, x: str = "alpha") -> Axes:
     return ax
 
 
+def success(
+    data: pd.DataFrame, source: pd.DataFrame, threshold: float, columns: int = 1
+) -> tuple[Figure, Any]:
+    """Draw success probabilities against alpha, a panel for each value of ``panel``.
+
+    Parameters
+    ----------
+    data
+        One row a panel, method and alpha, with ``share``, ``low`` and ``high``.
+    source
+        Published points with the same ``panel``, ``method``, ``alpha`` and ``share``; or none.
+    threshold
+        The alpha of the Bayes-optimal line.
+    columns
+        Panels side by side.
+    """
+    names = list(dict.fromkeys(data["panel"]))
+    rows = (len(names) + columns - 1) // columns
+    fig, axes = style.panels(rows, columns, height=0.7 + 2.4 * rows, sharex=True, sharey=True)
+    for ax, name in zip(np.ravel(axes), names, strict=False):
+        shares(data[data["panel"] == name], ax)
+        published(source[source["panel"] == name], ax, x="alpha", y="share")
+        ax.axvline(threshold, label="Bayes-optimal", **style.THEORY)
+        ax.set_title(name)
+    fig.supxlabel(r"sample complexity $\alpha = n/p$")
+    fig.supylabel("success probability")
+    legend(fig, np.ravel(axes), 2)
+    return fig, axes
+
+
 def intervals(data: pd.DataFrame, ax: Axes, *, x: str, y: str, by: str) -> Axes:
     """Draw ``y`` against log ``x`` with bars from ``low`` to ``high``, a line each value of ``by``.
 

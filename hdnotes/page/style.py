@@ -31,7 +31,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "ASGD": {"color": "#c136aa", "linestyle": (0, (3, 2, 1, 2)), "marker": "d"},
     "Rprop": {"color": "#460fb9", "linestyle": (0, (7, 1, 1, 1)), "marker": "8"},
     "P-SGD": {"color": "#dd0061", "linestyle": (0, (9, 1, 1, 1, 1, 1)), "marker": "H"},
-    "P-SGD + momentum": {"color": "#7d03fe", "linestyle": (0, (4, 2)), "marker": "$P$"},
+    "P-SGD + momentum": {"color": "#7d03fe", "linestyle": (0, (4, 2)), "marker": "+"},
     "SGD + momentum": {"color": "#066bf4", "linestyle": (0, (2, 1, 5, 1)), "marker": "x"},
 }
 
