@@ -53,7 +53,7 @@ class Parameters:
         (3.0, 4.0, 5.0, 6.0, 8.0), above=0, unit="samples per p", help="of SGD and GD"
     )
     rate_alphas: tuple[float, ...] = parameter(
-        (2.0, 3.0, 4.0, 5.0), above=0, unit="samples per p", help="of Figure 4.3"
+        (2.0, 3.0, 4.5), above=0, unit="samples per p", help="of Figure 4.3"
     )
     data_sets: int = parameter(4, at_least=1, help="data sets of each point")
     near_data_sets: int = parameter(
@@ -122,7 +122,7 @@ def _methods(p: Parameters) -> Iterator[dict[str, Any]]:
             yield from _grouped(point, p.near_data_sets if near else p.data_sets)
     point = _point(p, p.features, "persistent", p.check_alpha, momenta=list(NESTEROV))
     for way in ({"judged_on": "100 points"}, {"teacher": "as drawn"}, {}):
-        yield from _grouped({**point, "kind": "check", **way}, p.near_data_sets)
+        yield from _grouped({**point, "kind": "check", **way}, p.data_sets)
 
 
 def _sizes(p: Parameters) -> Iterator[dict[str, Any]]:
