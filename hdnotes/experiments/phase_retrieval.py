@@ -31,8 +31,8 @@ CROSSINGS = {
 }
 #: How far, as a factor, "near" a crossing reaches.
 NEAR = 1.2
-#: Data sets of one cell at most, so that a cell takes minutes.
-SETS_A_CELL = 2
+#: Data sets of one cell at most, up to a size p, so that a cell takes minutes.
+SETS_A_CELL = ((256, 100), (1024, 2))
 #: The kinds of momentum in each curve of Figure 4.1, and of the others.
 NESTEROV, STANDARD = ("none", "Nesterov"), ("none", "standard")
 
@@ -187,8 +187,8 @@ def _point(
 
 
 def _grouped(point: dict[str, Any], sets: int) -> Iterator[dict[str, Any]]:
-    """Split a point into cells of a few data sets; small problems stay whole."""
-    most = SETS_A_CELL if point["features"] > 256 else sets
+    """Split a point into cells of a few data sets."""
+    most = next((count for size, count in SETS_A_CELL if point["features"] <= size), 1)
     for first in range(0, sets, most):
         yield {**point, "first_set": first, "sets": min(most, sets - first)}
 
