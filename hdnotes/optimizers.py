@@ -102,6 +102,22 @@ class Lockstep:
             view.data = part
 
 
+def saved_state(rows: Lockstep) -> list[dict[str, Any]]:
+    """Return what every run of equal settings that still has rows remembers, in their order."""
+    states = {
+        view: state for one in rows._optimizers for view, state in one.state.items() if len(view)
+    }
+    return [dict(states.get(view, {})) for view in rows._views if len(view)]
+
+
+def restore_state(rows: Lockstep, states: Sequence[Mapping[str, Any]]) -> None:
+    """Give rows made anew, with the settings of those that were left, what they remembered."""
+    for view, state in zip(rows._views, states, strict=True):
+        for one in rows._optimizers:
+            if any(view is member for group in one.param_groups for member in group["params"]):
+                one.state[view] = dict(state)
+
+
 def find(optimizer: str) -> type[torch.optim.Optimizer]:
     """Return the class of this name from torch.optim or pytorch_optimizer."""
     found = getattr(torch.optim, optimizer, None)

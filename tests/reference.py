@@ -47,3 +47,32 @@ def plain_network(widths: tuple[int, ...], theta: Tensor, inputs: Tensor, labels
         values[name] = theta[begin : begin + parameter.numel()].view_as(parameter)
         begin += parameter.numel()
     return cross_entropy(functional_call(network, values, (inputs,)), labels)
+
+
+def plain_phase_loss(channel: str, hidden: int, x: Tensor, y: Tensor, w: Tensor) -> Tensor:
+    """Return each sample's loss of a student of phase retrieval, from the definitions."""
+    h = x @ w.view(hidden, -1).T
+    if channel == "quadratic":
+        return ((h**2).mean(1) - y) ** 2 / 2
+    a = torch.sqrt(h**2 + 1e-8).mean(1)
+    if channel == "absolute":
+        return (a - y) ** 2 / 2
+    if channel == "door, square":
+        return (a - 0.67449 - y) ** 2 / 2
+    return torch.log(1 + torch.exp(-y * (a - 0.67449)))
+
+
+def plain_sphere_train(loss, start: Tensor, setting: Setting, steps: int, hidden: int) -> Tensor:
+    """Train one student; after every step each hidden unit goes back to norm sqrt(p)."""
+    w = start.clone().requires_grad_()
+    optimizer = find(setting.method.optimizer)(
+        [w], lr=setting.learning_rate, **setting.method.settings
+    )
+    for step in range(steps):
+        optimizer.zero_grad()
+        loss(w, step).backward()
+        optimizer.step()
+        with torch.no_grad():
+            for unit in w.view(hidden, -1):
+                unit *= len(unit) ** 0.5 / torch.linalg.norm(unit)
+    return w.detach()

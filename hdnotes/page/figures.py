@@ -143,6 +143,64 @@ def scatter(data: pd.DataFrame, ax: Axes, *, x: str, y: str, label: str, **marks
     return _scales(ax, "xy")
 
 
+def share_bars(data: pd.DataFrame, ax: Axes, *, x: str = "alpha") -> Axes:
+    """Draw each method's ``share`` with the bar from ``low`` to ``high``; a row a method and x."""
+    for line, rows in _groups(data, ("method",)):
+        reach = [rows.share - rows.low, rows.high - rows.share]
+        ax.errorbar(rows[x], rows.share, yerr=reach, capsize=2, elinewidth=0.7, **line)
+    ax.set_ylim(-0.04, 1.04)
+    return ax
+
+
+def success(
+    data: pd.DataFrame, source: pd.DataFrame, threshold: float, columns: int = 1
+) -> tuple[Figure, Any]:
+    """Draw success probabilities against alpha, a panel for each value of ``panel``.
+
+    Parameters
+    ----------
+    data
+        One row a panel, method and alpha, with ``share``, ``low`` and ``high``.
+    source
+        Published points with the same ``panel``, ``method``, ``alpha`` and ``share``; or none.
+    threshold
+        The alpha of the Bayes-optimal line.
+    columns
+        Panels side by side.
+    """
+    names = list(dict.fromkeys(data["panel"]))
+    rows = (len(names) + columns - 1) // columns
+    fig, axes = style.panels(rows, columns, height=0.7 + 2.4 * rows, sharex=True, sharey=True)
+    for ax, name in zip(np.ravel(axes), names, strict=False):
+        share_bars(data[data["panel"] == name], ax)
+        published(source[source["panel"] == name], ax, x="alpha", y="share")
+        ax.axvline(threshold, label="Bayes-optimal", **style.THEORY)
+        ax.set_title(name)
+    fig.supxlabel(r"sample complexity $\alpha = n/p$")
+    fig.supylabel("success probability")
+    legend(fig, np.ravel(axes), 2)
+    return fig, axes
+
+
+def intervals(data: pd.DataFrame, ax: Axes, *, x: str, y: str, by: str) -> Axes:
+    """Draw ``y`` against log ``x`` with bars from ``low`` to ``high``, a line each value of ``by``.
+
+    A method looks as ever, anything else by its order. A value that is not finite and above 0 is
+    left out, and so is a bar.
+    """
+    for series, (name, rows) in enumerate(data.groupby(by, sort=False)):
+        kept = rows[np.isfinite(rows[y]) & rows[y].gt(0)]
+        reach = np.array([kept[y] - kept.low.where(kept.low > 0), kept.high - kept[y]])
+        reach[~np.isfinite(reach)] = 0
+        line = style.look(str(name)) if by == "method" else style.series(series, str(name))
+        ax.errorbar(kept[x], kept[y], yerr=reach, capsize=2.5, elinewidth=0.8, **line)
+    ax.set_xscale("log")
+    at = sorted(data[x].unique())
+    ax.set_xticks(at, [f"{value:g}" for value in at])
+    ax.set_xticks([], minor=True)
+    return ax
+
+
 def theory(data: pd.DataFrame, ax: Axes, *, x: str, y: str, label: str) -> Axes:
     """Draw what is predicted or bounded: a thin dark line, drawn behind the data."""
     line = data[[x, y]].drop_duplicates().sort_values(x)

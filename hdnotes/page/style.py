@@ -30,6 +30,9 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "SGD": {"color": "#366483", "linestyle": (0, (10, 1)), "marker": "h"},
     "ASGD": {"color": "#c136aa", "linestyle": (0, (3, 2, 1, 2)), "marker": "d"},
     "Rprop": {"color": "#460fb9", "linestyle": (0, (7, 1, 1, 1)), "marker": "8"},
+    "P-SGD": {"color": "#dd0061", "linestyle": (0, (9, 1, 1, 1, 1, 1)), "marker": "H"},
+    "P-SGD + momentum": {"color": "#7d03fe", "linestyle": (0, (4, 2)), "marker": "+"},
+    "SGD + momentum": {"color": "#066bf4", "linestyle": (0, (2, 1, 5, 1)), "marker": "x"},
 }
 
 #: Methods that came after the documents: each differs from those it shares a panel with.
@@ -74,6 +77,15 @@ COORDINATES: Mapping[str, Mapping[str, Any]] = {
         "marker": "^",
     },
 }
+
+#: What lines are drawn with that are no methods, in their order.
+SERIES: tuple[Mapping[str, Any], ...] = (
+    {"color": "#0067a5", "linestyle": "-", "marker": "s"},
+    {"color": "#c44e00", "linestyle": (0, (5, 2)), "marker": "o"},
+    {"color": "#00805a", "linestyle": (0, (1, 1.2)), "marker": "^"},
+    {"color": "#4d4d4d", "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "D"},
+    {"color": "#d1278b", "linestyle": (0, (3, 1, 1, 1)), "marker": "v"},
+)
 
 #: What a theory, a bound or a guide is drawn with: never mistaken for data.
 THEORY: Mapping[str, Any] = {
@@ -141,6 +153,11 @@ def look(method: str | None = None, coordinates: str | None = None) -> dict[str,
     line = {key: value for row in rows for key, value in row.items()}
     first = {"color": rows[0]["color"]} if rows else {}
     return line | first | {"label": ", ".join(row["label"] for row in rows)}
+
+
+def series(order: int, label: str) -> dict[str, Any]:
+    """Return matplotlib's keywords for the line of this order, which is no method's."""
+    return {**SERIES[order % len(SERIES)], "label": label}
 
 
 def panels(rows: int = 1, columns: int = 1, height: float | None = None, **options: Any) -> Any:

@@ -22,7 +22,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from hdnotes import devices, memory
+from hdnotes import checkpoints, devices, memory
 from hdnotes.store.files import canonical, digest
 from hdnotes.store.source import fingerprint
 from hdnotes.store.store import Cell, Store
@@ -152,8 +152,9 @@ def sweep(
             key = waiting.pop(0)
             with store.claim(key) as ours:
                 if ours and not done(key):
-                    manifest, tables = _compute(experiment, keys[key], device, sources[key])
-                    store.put(key, manifest, tables)
+                    with checkpoints.kept(store.folder / ".runs" / f"{key}-{sources[key]}"):
+                        manifest, tables = _compute(experiment, keys[key], device, sources[key])
+                        store.put(key, manifest, tables)
             if ours:
                 bar.update()
             else:
@@ -236,7 +237,7 @@ def _compute(
     memory.forget_peak(device)
     start = time.perf_counter()
     tables = _code(experiment, cell)(dict(cell), device)
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - start + checkpoints.earlier_s()
     manifest = {
         "experiment": experiment.NAME,
         "version": experiment.VERSION,

@@ -1,0 +1,177 @@
+r"""Cells of document 2: students of a few data sets, many starts each, one kind of batch.
+
+A cell of the chapters on phase retrieval holds
+
+    channel, features p, alpha       the problem; n = int(alpha p) samples
+    hidden                           units of the student
+    batches                          "full" (GD), "shuffled" (SGD) or "persistent" (P-SGD)
+    momenta                          of "none", "Nesterov" and "standard": a trial for each
+    learning_rate, momentum          eta, and the coefficient of momentum
+    batch_fraction, persistence      b, and tau of P-SGD
+    epochs                           the budget
+    first_set, sets, starts          which data sets, and starts on each
+    teacher                          "sphere" (norm sqrt(p)) or "as drawn"
+    judged_on                        "overlap" (the exact error) or "100 points"
+
+Data set k at (channel, p, n) is the same in every cell and chapter, and so is its start j.
+"""
+
+from functools import partial
+from math import ceil, log2
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from hdnotes import seeds
+from hdnotes.batches import Persistent, Shuffled, redraw_rate
+from hdnotes.long_training import LongRun, Source, Visit, train_long
+from hdnotes.optimizers import Method, Setting
+from hdnotes.problems.phase_retrieval import (
+    PhaseRetrieval,
+    draw_data,
+    draw_inputs,
+    draw_start,
+    project,
+    sample_count,
+)
+
+#: Epochs between two looks at the errors; the source looked after every one.
+LOOK_EPOCHS = 10
+#: A run stops below these training and test errors, or below this largest gradient entry.
+TRAINED, RECOVERED, FLAT = 1e-8, 1e-3, 5e-10
+#: Test points behind an error that is not a function of the overlap; the source had 100.
+TEST_POINTS, SOURCE_TEST_POINTS = 2000, 100
+
+BATCHES = {"full": "GD", "shuffled": "SGD", "persistent": "P-SGD"}
+
+
+def method_name(batches: str, momentum: str) -> str:
+    """Return what a method is called.
+
+    Examples
+    --------
+    >>> method_name("persistent", "Nesterov"), method_name("full", "none")
+    ('P-SGD + momentum', 'GD')
+    """
+    return BATCHES[batches] + ("" if momentum == "none" else " + momentum")
+
+
+def epochs(features: int, factor: float = 2000) -> int:
+    """Return the source's budget, int(2000 log2(p + 1)).
+
+    Examples
+    --------
+    >>> [epochs(p) for p in (512, 1024, 2048, 4096)]
+    [18005, 20002, 22001, 24000]
+    """
+    return int(factor * log2(features + 1))
+
+
+def setting(momentum: str, coefficient: float, learning_rate: float) -> Setting:
+    """Return torch's SGD with no, standard or Nesterov momentum."""
+    if momentum == "none":
+        return Method("SGD")(learning_rate)
+    extra = {"nesterov": True} if momentum == "Nesterov" else {}
+    return Method("SGD", {"momentum": coefficient, **extra})(learning_rate)
+
+
+def steps_an_epoch(batches: str, fraction: float) -> int:
+    """Return 1 for GD, 1/b for SGD (its partial chunk is dropped), ceil(1/b) for P-SGD."""
+    return {"full": 1, "shuffled": int(1 / fraction), "persistent": ceil(1 / fraction)}[batches]
+
+
+def data_name(channel: str, features: int, samples: int, number: int) -> tuple[object, ...]:
+    """Return the name of a data set's streams."""
+    return ("phase retrieval", channel, features, samples, number)
+
+
+def draw_problem(cell: dict[str, Any], device: str) -> PhaseRetrieval:
+    """Draw a cell's data sets; one trial on each."""
+    p, n = cell["features"], sample_count(cell["alpha"], cell["features"])
+    points = SOURCE_TEST_POINTS if cell["judged_on"] == "100 points" else TEST_POINTS
+    drawn = []
+    for number in _sets(cell):
+        name = data_name(cell["channel"], p, n, number)
+        normalised = cell["teacher"] == "sphere"
+        data = draw_data(cell["channel"], n, p, of=name, normalised=normalised)
+        drawn.append((*data, draw_inputs(points, p, of=(*name, "test"))))
+    x, y, w, tests = (tuple(one.to(device) for one in part) for part in zip(*drawn, strict=True))
+    return PhaseRetrieval(cell["channel"], x, y, w, tuple(range(len(x))), cell["hidden"], tests)
+
+
+def trials_of(cell: dict[str, Any]) -> pd.DataFrame:
+    """Return a cell's trials in order: momentum, set and start of each."""
+    rows = [
+        (momentum, number, start)
+        for momentum in cell["momenta"]
+        for number in _sets(cell)
+        for start in range(cell["starts"])
+    ]
+    return pd.DataFrame(rows, columns=["momentum", "set", "start"])
+
+
+def train_students(cell: dict[str, Any], device: str, **looks: Any) -> tuple[pd.DataFrame, LongRun]:
+    """Train a cell's students to their ends; ``looks`` are `train_long`'s record and observe."""
+    trials, p = trials_of(cell), cell["features"]
+    sets = draw_problem(cell, device)
+    problem = sets.take((trials["set"] - cell["first_set"]).tolist())
+    names = [
+        (*data_name(cell["channel"], p, sets.samples, number), "start", start)
+        for number, start in zip(trials["set"], trials["start"], strict=True)
+    ]
+    per_epoch = steps_an_epoch(cell["batches"], cell["batch_fraction"])
+    rate, momentum = cell["learning_rate"], cell["momentum"]
+    run = train_long(
+        problem,
+        torch.stack([draw_start(cell["hidden"], p, of=name) for name in names]).to(device),
+        [setting(word, momentum, rate) for word in trials["momentum"]],
+        cell["epochs"] * per_epoch,
+        batches=_batches(cell, sets.samples, names, device),
+        project=partial(project, features=p),
+        stop=partial(settled, sampled=cell["judged_on"] != "overlap"),
+        every=LOOK_EPOCHS * per_epoch,
+        **looks,
+    )
+    return trials.assign(epochs=run.steps.numpy() // per_epoch, outcome=run.outcome), run
+
+
+def settled(visit: Visit, sampled: bool = False) -> Tensor:
+    """Tell which students are done: both errors, or the gradient, are small (document 2's code)."""
+    problem, point = visit.problem, visit.point
+    error = problem.sampled_error(point) if sampled else problem.test_error(point)
+    flat = visit.gradient.abs().amax(1) < FLAT
+    return (error < RECOVERED) | (problem.training_error(point) < TRAINED) | flat
+
+
+def final_errors(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
+    """Return the table ``runs``: a row a student, with its errors and overlap at its end."""
+    observe = {
+        "test_error": lambda visit: visit.problem.test_error(visit.point),
+        "sampled_error": lambda visit: visit.problem.sampled_error(visit.point),
+        "training_error": lambda visit: visit.problem.training_error(visit.point).double(),
+        "overlap": lambda visit: visit.problem.overlap(visit.point).amax(1),
+    }
+    trials, run = train_students(cell, device, observe=observe)
+    measured = {name: value[:, 0].cpu().numpy() for name, value in run.observed.items()}
+    names = [method_name(cell["batches"], momentum) for momentum in trials["momentum"]]
+    return {"runs": trials.assign(method=names, **measured)}
+
+
+def _sets(cell: dict[str, Any]) -> range:
+    return range(cell["first_set"], cell["first_set"] + cell["sets"])
+
+
+def _batches(
+    cell: dict[str, Any], samples: int, names: list[tuple[object, ...]], device: str
+) -> Source | None:
+    fraction = cell["batch_fraction"]
+    if cell["batches"] == "full":
+        return None
+    if cell["batches"] == "shuffled":
+        streams = tuple(seeds.seed(*name, "shuffles") % 2**40 for name in names)
+        return Shuffled(samples, int(fraction * samples), streams)
+    streams = tuple(seeds.seed(*name, "switches") for name in names)
+    rate = redraw_rate(cell["learning_rate"], fraction, cell["persistence"])
+    return Persistent(samples, fraction, (rate,) * len(names), streams, device)

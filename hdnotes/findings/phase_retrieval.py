@@ -1,0 +1,623 @@
+r"""Findings of the chapter `phase_retrieval`: success curves, their 50 % crossings, and the claims.
+
+A crossing alpha_50 is where a logistic curve in log alpha, fitted to all runs of a method, passes
+1/2. Its interval is that of the profile likelihood, widened by how much more the data sets differ
+than independent runs would: starts on one data set are not independent.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from math import inf, isnan, log
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.stats import chi2
+
+from hdnotes.claims import Claim, Verdict, Word, share_interval, together
+from hdnotes.experiments.students import epochs
+from hdnotes.reference import points
+from hdnotes.wording import number
+
+#: A run is a success below this test error (document 2, Section 4.1).
+SUCCESS = 5e-3
+#: alpha above which the Bayes-optimal algorithm recovers the teacher: no noise, Gaussian prior, by
+#: state evolution (Barbier et al., PNAS 116, 5451, 2019: 1.13).
+BAYES_OPTIMAL = 1.1288
+#: Numbers of the text, which are for p = 512 and more, are tested from this p on.
+LARGE = 512
+#: The largest learning rate of Figure 4.3.
+TEXT_RATE = 0.01
+#: Crossings nearer than this, as a factor, are called equal.
+EQUAL = 1.1
+#: Half the 90 % quantile of chi^2 with one degree of freedom: how far the likelihood may fall.
+_FALL = float(chi2.ppf(0.9, 1)) / 2
+
+#: The methods without momentum, and what each is called with it.
+PLAIN = ("P-SGD", "SGD", "GD")
+MOMENTA = {"none": "no momentum", "standard": "standard momentum"}
+WITH = {name: f"{name} + momentum" for name in PLAIN}
+
+
+class Crossing(NamedTuple):
+    """A 50 % point and its 90 % interval; infinite, or 0, where the runs do not reach it."""
+
+    low: float
+    middle: float
+    high: float
+
+    def __str__(self) -> str:
+        if isnan(self.middle):
+            return "unknown"
+        if self.middle == inf:
+            return f"above {self.low:.2f}"
+        if self.middle == 0:
+            return f"below {self.high:.2f}"
+        return f"{self.middle:.2f} ({number(self.low, 3)} to {number(self.high, 3)})"
+
+
+NOTHING = Crossing(0.0, float("nan"), inf)
+
+
+# --- runs ----------------------------------------------------------------------------------------
+
+
+def runs(results: Any, kind: str = "success", **values: Any) -> pd.DataFrame:
+    """Return the runs of a kind of cell with these values, a row a run, with its ``success``."""
+    table = results.table("runs")
+    table = table[table.kind.eq(kind)]
+    for name, value in values.items():
+        table = table[table[name].isin(value if isinstance(value, tuple) else (value,))]
+    return table.assign(success=table.test_error < SUCCESS)
+
+
+class Base(NamedTuple):
+    """The settings of Figure 4.1, which the others vary."""
+
+    features: int
+    learning_rate: float
+    batch_fraction: float
+    persistence: float
+    epochs: int
+
+
+def base(results: Any) -> Base:
+    """Return the settings of Figure 4.1, the only one with Nesterov momentum."""
+    (cell, *_) = [cell for cell in results.cells if "Nesterov" in cell["momenta"]]
+    return Base(*(cell[name] for name in Base._fields))
+
+
+def figure_methods(results: Any) -> pd.DataFrame:
+    """Return the runs of Figure 4.1: Nesterov momentum or none."""
+    table = _at_base(results, momentum=("none", "Nesterov"))
+    return table[table.features.eq(base(results).features)]
+
+
+def figure_sizes(results: Any) -> pd.DataFrame:
+    """Return the runs of Figure 4.2: every p, standard momentum or none; no SGD."""
+    table = _at_base(results, momentum=("none", "standard"))
+    return table[table.method.isin(["P-SGD", "P-SGD + momentum", "GD"])]
+
+
+def figure_rates(results: Any) -> pd.DataFrame:
+    """Return the runs of Figure 4.3, each with its ``series``.
+
+    A series is a batch fraction, along which eta moves the switch rate too; or, at the fraction of
+    Figure 4.1, "steps alone" (eta moves, eta/tau is held) or "switches alone" (eta/tau moves, eta
+    is held). ``factor`` is what the step or, in the last, the switch rate is multiplied by.
+    """
+    at = base(results)
+    table = runs(results, batches="persistent", momentum=("none", "standard"))
+    table = table[table.features.eq(at.features)]
+    tied = table[table.persistence.eq(at.persistence)]
+    parts = [rows.assign(series=f"b = {b:g}") for b, rows in tied.groupby("batch_fraction")]
+    same = table[table.batch_fraction.eq(at.batch_fraction)]
+    switch = (same.learning_rate / same.persistence) / (at.learning_rate / at.persistence)
+    parts.append(same[np.isclose(switch, 1)].assign(series="steps alone"))
+    held = same.learning_rate.eq(at.learning_rate)
+    parts.append(same[held].assign(series="switches alone", switch=switch[held]))
+    whole = pd.concat([one for one in parts if len(one)] or [table], ignore_index=True)
+    step = whole.learning_rate / at.learning_rate
+    if not len(whole):
+        return whole.assign(series="", factor=1.0)
+    return whole.assign(factor=whole.switch.fillna(step).round(6))
+
+
+def _at_base(results: Any, **values: Any) -> pd.DataFrame:
+    at = base(results)
+    return runs(
+        results,
+        learning_rate=at.learning_rate,
+        batch_fraction=at.batch_fraction,
+        persistence=at.persistence,
+        **values,
+    )
+
+
+def source_points(figure: str) -> pd.DataFrame:
+    """Return the source's points of one figure, a row a method, size and alpha."""
+    table = points("phase_retrieval")
+    return table[table.figure.astype(str).eq(figure)].rename(columns={"success": "share"})
+
+
+def as_said(features: int) -> tuple[float, float, float, int]:
+    """Return the text's learning rate, batch fraction, persistence and epochs."""
+    return 0.005, 0.5, 2.0, epochs(features)
+
+
+def panels(table: pd.DataFrame, figure: str) -> pd.DataFrame:
+    """Add the ``panel`` of each row: whether there is momentum (4.1), or p (4.2)."""
+    if figure == "4.1":
+        words = table.method.str.endswith("momentum").map({True: "Nesterov", False: "no"})
+        return table.assign(panel=words + " momentum").sort_values("panel", ascending=False)
+    return table.assign(panel=[f"$p = {p}$" for p in table.features]).sort_values("features")
+
+
+def residence(results: Any) -> float:
+    """Return the mean number of steps that P-SGD keeps a sample in, b tau / ((1 - b) eta)."""
+    at = base(results)
+    odds = at.batch_fraction / (1 - at.batch_fraction)
+    return odds * at.persistence / at.learning_rate
+
+
+def published(results: Any, figure: str) -> pd.DataFrame:
+    """Return the source's points of a figure; none where the settings are not the text's."""
+    at, table = base(results), source_points(figure)
+    return table if at[1:] == as_said(at.features) else table.head(0)
+
+
+def shares(table: pd.DataFrame, by: Sequence[str] = ("method",)) -> pd.DataFrame:
+    """Return the success probability at each alpha with its exact binomial interval (90 %)."""
+    counts = table.groupby([*by, "alpha"], sort=False).success.agg(["sum", "size"]).reset_index()
+    found = [
+        share_interval(int(k), int(n)) for k, n in zip(counts["sum"], counts["size"], strict=True)
+    ]
+    low, share, high = zip(*found, strict=True) if found else ((), (), ())
+    named = counts.rename(columns={"sum": "successes", "size": "runs"})
+    return named.assign(share=share, low=low, high=high).sort_values([*by, "alpha"])
+
+
+# --- crossings -----------------------------------------------------------------------------------
+
+
+def crossing(table: pd.DataFrame) -> Crossing:
+    """Fit a logistic curve in log alpha to runs (``alpha``, ``set``, ``success``).
+
+    Examples
+    --------
+    >>> found = {"alpha": [1.0, 2.0, 4.0] * 20, "success": [0, 0, 1] * 10 + [0, 1, 1] * 10}
+    >>> round(crossing(pd.DataFrame(found).assign(set=range(60))).middle, 2)
+    2.0
+    """
+    if table.alpha.nunique() < 2:
+        return NOTHING
+    counts = table.groupby("alpha").success.agg(["sum", "size"])
+    x, k, n = (
+        np.log(counts.index.to_numpy(float)),
+        counts["sum"].to_numpy(),
+        counts["size"].to_numpy(),
+    )
+    centres = np.linspace(x.min() - 0.5, x.max() + 0.5, 401)
+    slopes = np.geomspace(0.5, 200, 40)
+    z = slopes[:, None] * (x - centres[:, None, None])  # (centres, slopes, alphas)
+    likelihood = (k * -np.logaddexp(0, -z) + (n - k) * -np.logaddexp(0, z)).sum(-1)
+    profile = likelihood.max(1)
+    best = np.flatnonzero(profile > profile.max() - 1e-6)
+    fitted = 1 / (1 + np.exp(-z[best].mean(0)[likelihood[best].mean(0).argmax()]))
+    spread = _dispersion(table, dict(zip(counts.index, fitted, strict=True)))
+    near = centres[profile > profile.max() - _FALL * spread]
+    middle = centres[best].mean()
+    low = 0.0 if near[0] == centres[0] else float(np.exp(near[0]))
+    high = inf if near[-1] == centres[-1] else float(np.exp(near[-1]))
+    if not x.min() <= middle <= x.max():
+        return Crossing(low, inf, inf) if middle > x.max() else Crossing(0.0, 0.0, high)
+    return Crossing(low, float(np.exp(middle)), high)
+
+
+def _dispersion(table: pd.DataFrame, fitted: dict[float, float]) -> float:
+    """Return how much more data sets vary than binomial counts would, at least 1 (Pearson)."""
+    sets = table.groupby(["alpha", "set"]).success.agg(["sum", "size"]).reset_index()
+    share = sets.alpha.map(fitted).clip(0.02, 0.98)
+    terms = (sets["sum"] - sets["size"] * share) ** 2 / (sets["size"] * share * (1 - share))
+    inner = share.between(0.05, 0.95)
+    free = int(inner.sum()) - 2
+    return max(1.0, float(terms[inner].sum()) / free) if free > 0 else 1.0
+
+
+def crossings(table: pd.DataFrame, by: Sequence[str] = ("method",)) -> dict[Any, Crossing]:
+    """Return the crossing of each group of runs."""
+    groups = table.groupby(list(by), sort=False)
+    return {key[0] if len(by) == 1 else key: crossing(rows) for key, rows in groups}
+
+
+def source_crossings(figure: str, by: Sequence[str] = ("method",)) -> dict[Any, Crossing]:
+    """Return the same fit to the source's points, taken as binomial counts."""
+    table = source_points(figure)
+    count = (table.share * table.runs).round().astype(int)
+    rows = table.loc[table.index.repeat(table.runs)].copy()
+    rank = rows.groupby(level=0).cumcount()
+    rows["success"] = rank < count.loc[rows.index]
+    rows["set"] = rank  # a data set a run
+    return crossings(rows, by)
+
+
+def ratio(a: Crossing, b: Crossing) -> Crossing:
+    """Return a/b with its interval, from those of both (squares of the logarithms add)."""
+    if not all(0 < value < inf for value in (*a, *b)):
+        low = a.low / b.high if b.high < inf else 0.0
+        return Crossing(
+            low, a.middle / b.middle if b.middle else inf, a.high / b.low if b.low else inf
+        )
+    down = np.hypot(log(a.middle / a.low), log(b.high / b.middle))
+    up = np.hypot(log(a.high / a.middle), log(b.middle / b.low))
+    middle = a.middle / b.middle
+    return Crossing(float(middle * np.exp(-down)), middle, float(middle * np.exp(up)))
+
+
+def crossing_table(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Return the crossings as rows, for a figure: the columns of ``by``, low, crossing, high."""
+    return _rows(crossings(table, by), by)
+
+
+def source_crossing_table(figure: str, by: Sequence[str]) -> pd.DataFrame:
+    """Return the same of the source's points."""
+    return _rows(source_crossings(figure, by), by)
+
+
+def _rows(found: dict[Any, Crossing], by: Sequence[str]) -> pd.DataFrame:
+    rows = [(*(key if isinstance(key, tuple) else (key,)), *found[key]) for key in found]
+    return pd.DataFrame(rows, columns=[*by, "low", "crossing", "high"])
+
+
+def floor_share(features: int) -> float:
+    """Return the share of teachers left as drawn whose error cannot fall below 5e-3.
+
+    The student has norm sqrt(p) and the teacher not: what remains is 1.5 delta^2 with
+    delta = ||w*||^2/p - 1, and ||w*||^2 is chi^2 with p degrees of freedom.
+
+    Examples
+    --------
+    >>> round(floor_share(1024), 2)
+    0.19
+    """
+    delta = (SUCCESS / 1.5) ** 0.5
+    law = chi2(features)
+    return float(law.sf(features * (1 + delta)) + law.cdf(features * (1 - delta)))
+
+
+# --- the claims ----------------------------------------------------------------------------------
+
+
+def _below(a: Crossing, threshold: float) -> Word:
+    if a.high < threshold:
+        return "holds"
+    return "fails" if a.low >= threshold else "undecided"
+
+
+def _above_one(a: Crossing) -> Word:
+    return "holds" if a.low > 1 else "fails" if a.high <= 1 else "undecided"
+
+
+def _between(a: Crossing, low: float, high: float) -> Word:
+    if low <= a.low and a.high <= high:
+        return "holds"
+    return "fails" if a.high < low or a.low > high else "undecided"
+
+
+def _equal(a: Crossing, b: Crossing) -> Word:
+    return _between(ratio(a, b), 1 / EQUAL, EQUAL)
+
+
+def _if_said(at: Base, word: Word) -> Word:
+    """Leave a number of the text undecided where p is small or the settings are not the text's."""
+    return word if at.features >= LARGE and at[1:] == as_said(at.features) else "undecided"
+
+
+def _listed(found: dict[Any, Crossing]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in found.items())
+
+
+def _advantage(results: Any) -> Verdict:
+    found = crossings(figure_methods(results))
+    best, others = found["P-SGD"], {name: found[name] for name in ("SGD", "GD")}
+    return Verdict(
+        together(*(_below(ratio(best, other), 1) for other in others.values())),
+        rf"50 % crossings in $\alpha$: P-SGD {best}, {_listed(others)}.",
+    )
+
+
+def _no_effect(results: Any) -> Verdict:
+    found = crossings(figure_methods(results))
+    pairs = {name: ratio(found[WITH[name]], found[name]) for name in ("GD", "SGD")}
+    return Verdict(
+        together(*(_between(pair, 1 / EQUAL, EQUAL) for pair in pairs.values())),
+        f"Crossing with Nesterov momentum over that without: {_listed(pairs)}; equal means within "
+        f"{100 * (EQUAL - 1):.0f} %.",
+    )
+
+
+def _momentum_helps(results: Any) -> Verdict:
+    found = crossings(figure_methods(results))
+    with_it, without = found["P-SGD + momentum"], found["P-SGD"]
+    return Verdict(
+        _below(ratio(with_it, without), 1),
+        f"P-SGD crosses at {with_it} with momentum and at {without} without it.",
+    )
+
+
+def _around_two(results: Any) -> Verdict:
+    """Test d: the interval lies within 1.8 to 2.2."""
+    at = base(results)
+    found = crossings(figure_methods(results))["P-SGD + momentum"]
+    theirs = source_crossings("4.1")["P-SGD + momentum"]
+    return Verdict(
+        _if_said(at, _between(found, 1.8, 2.2)),
+        f"Ours crosses at {found}, at p = {at.features} within {at.epochs:,} epochs; "
+        f"the same fit to the source's own points gives {theirs}.",
+    )
+
+
+def _same_order(results: Any) -> Verdict:
+    found = crossings(figure_sizes(results), ("features", "method"))
+    words, parts = [], []
+    for size in _sizes(found):
+        at = [found[size, name] for name in ("P-SGD + momentum", "P-SGD", "GD")]
+        words += [_below(ratio(*pair), 1) for pair in pairwise(at)]
+        parts.append(f"p = {size}: " + " < ".join(f"{one.middle:.2f}" for one in at))
+    return Verdict(
+        together(*words), "P-SGD with momentum, P-SGD, GD cross at " + "; ".join(parts) + "."
+    )
+
+
+def _sizes(found: dict[Any, Crossing]) -> list[int]:
+    return sorted({size for size, _ in found})
+
+
+def _drift(results: Any, method: str) -> tuple[Crossing, str]:
+    """Return the crossing at the largest p over that at the smallest, and all of them in words."""
+    found = crossings(figure_sizes(results), ("features", "method"))
+    at = {size: found[size, method] for size in _sizes(found)}
+    words = ", ".join(f"{value} at p = {size}" for size, value in at.items())
+    return ratio(at[max(at)], at[min(at)]), f"{method} crosses at {words}"
+
+
+def _gd_drifts(results: Any) -> Verdict:
+    moved, words = _drift(results, "GD")
+    return Verdict(_above_one(moved), f"{words}; largest over smallest p: {moved}.")
+
+
+def _stays(results: Any) -> Verdict:
+    moved, words = _drift(results, "P-SGD + momentum")
+    found = crossings(figure_sizes(results), ("features", "method"))
+    near = [_between(found[size, "P-SGD + momentum"], 1.8, 2.2) for size in _sizes(found)]
+    theirs = [
+        f"{value} at p = {size}"
+        for (size, method), value in source_crossings("4.2", ("features", "method")).items()
+        if method == "P-SGD + momentum"
+    ]
+    return Verdict(
+        _if_said(base(results), together(_between(moved, 1 / EQUAL, EQUAL), *near)),
+        f"{words}; the source's own points: {', '.join(theirs)}.",
+    )
+
+
+def _nesterov(results: Any) -> Verdict:
+    table = _at_base(results, batches="persistent", momentum=("Nesterov", "standard"))
+    table = table[table.features.eq(base(results).features)]
+    sizes = table.groupby("alpha").momentum.nunique()
+    table = table[table.alpha.isin(sizes[sizes == 2].index)]
+    found = crossings(table, ("momentum",))
+    return Verdict(
+        _equal(found["Nesterov"], found["standard"]),
+        f"With momentum P-SGD crosses at: {_listed(found)}.",
+    )
+
+
+def _rate_crossings(results: Any) -> dict[Any, Crossing]:
+    return crossings(figure_rates(results), ("series", "momentum", "factor"))
+
+
+def _ends(results: Any) -> tuple[float, float]:
+    """Return the smallest and largest factor on eta, up to the text's own largest."""
+    table, at = figure_rates(results), base(results)
+    rates = table.learning_rate[table.learning_rate <= TEXT_RATE]
+    if rates.nunique() < 2:
+        raise KeyError("learning rates")
+    return round(rates.min() / at.learning_rate, 6), round(rates.max() / at.learning_rate, 6)
+
+
+def _fractions(found: dict[Any, Crossing]) -> list[str]:
+    names = sorted({series for series, *_ in found if series.startswith("b")})
+    if not names:
+        raise KeyError("batch fractions")
+    return names
+
+
+def _gains(results: Any, series: Sequence[str]) -> dict[str, Crossing]:
+    """Return each series' crossing at the largest factor over that at the smallest."""
+    found, (low, high) = _rate_crossings(results), _ends(results)
+    return {
+        f"{name}, {word}": ratio(found[name, momentum, high], found[name, momentum, low])
+        for name in series
+        for momentum, word in MOMENTA.items()
+    }
+
+
+def _larger_rates(results: Any) -> Verdict:
+    gains = _gains(results, _fractions(_rate_crossings(results)))
+    return Verdict(
+        together(*(_below(gain, 1) for gain in gains.values())),
+        f"Crossing at the largest learning rate over that at the smallest: {_listed(gains)}.",
+    )
+
+
+def _smaller_batches(results: Any) -> Verdict:
+    found = _rate_crossings(results)
+    small, large = (_fractions(found)[k] for k in (0, -1))
+    if small == large:
+        raise KeyError(small)
+    factors = sorted({1.0, *_ends(results)})
+    ratios = {
+        rf"$\eta \times {factor:g}$, {word}": ratio(
+            found[small, momentum, factor], found[large, momentum, factor]
+        )
+        for momentum, word in MOMENTA.items()
+        for factor in factors
+    }
+    return Verdict(
+        together(*(_below(one, 1) for one in ratios.values())),
+        f"Crossing at {small} over that at {large}: {_listed(ratios)}.",
+    )
+
+
+def _steps(results: Any) -> Verdict:
+    """Test c: larger steps help by themselves."""
+    gains = _gains(results, ["steps alone"])
+    return Verdict(together(*(_below(gain, 1) for gain in gains.values())), _grown(results, gains))
+
+
+def _switches(results: Any) -> Verdict:
+    """Test d: faster switches by themselves do not help, up to what counts as equal."""
+    gains = _gains(results, ["switches alone"])
+    words = [_between(gain, 1 / EQUAL, inf) for gain in gains.values()]
+    return Verdict(together(*words), _grown(results, gains))
+
+
+def _grown(results: Any, gains: dict[str, Crossing]) -> str:
+    low, high = _ends(results)
+    return f"Crossing after a growth of {high / low:g} times over that before: {_listed(gains)}."
+
+
+def _unstable(results: Any) -> Verdict:
+    """Test e: beyond the text's largest eta the crossing moves up."""
+    found, text = _rate_crossings(results), _ends(results)[1]
+    large = _fractions(found)[-1]
+    beyond = max(factor for series, _, factor in found if series == large)
+    if beyond <= text:
+        return Verdict("undecided", f"No learning rate above {TEXT_RATE:g} was run.")
+    ratios = {
+        word: ratio(found[large, momentum, beyond], found[large, momentum, text])
+        for momentum, word in MOMENTA.items()
+    }
+    return Verdict(
+        together(*(_above_one(one) for one in ratios.values())),
+        f"Crossing at {beyond / text:g} times the text's largest learning rate over that at it, "
+        f"{large}: {_listed(ratios)}.",
+    )
+
+
+def ways(results: Any) -> pd.DataFrame:
+    """Return the runs of the checks, with the ``way`` of each and what it was ``judged``."""
+    table = runs(results, "check")
+    way = np.select(
+        [table.judged_on.eq("100 points"), table.teacher.eq("as drawn")],
+        ["judged on 100 test points", "teacher as drawn"],
+        "as in this chapter",
+    )
+    table = table.assign(way=way, judged=table.success)
+    sampled = table.way.eq("judged on 100 test points")
+    table.loc[sampled, "judged"] = table.sampled_error[sampled] < SUCCESS
+    return table
+
+
+def way_rows(results: Any) -> list[list[str]]:
+    """Return the rows of the page's table: way, method, share judged a success, true share."""
+    rows = []
+    for (way, method), group in ways(results).groupby(["way", "method"], sort=True):
+        words = []
+        for column in ("judged", "success"):
+            low, share, high = share_interval(int(group[column].sum()), len(group))
+            words.append(f"{share:.2f} ({low:.2f} to {high:.2f})")
+        rows.append([str(way), str(method), *words, str(len(group))])
+    return rows
+
+
+def _claim(
+    name: str, sentence: str, source: str, test: Callable[[Any], Verdict], *, sizes: int = 1
+) -> Claim:
+    """Return a claim that stays undecided where its runs, or enough sizes, are missing."""
+
+    def guarded(results: Any) -> Verdict:
+        if figure_sizes(results).features.nunique() < sizes:
+            return Verdict("undecided", f"It needs {sizes} or more sizes.")
+        try:
+            return test(results)
+        except KeyError:  # a curve that is not there
+            return Verdict("undecided", "Some of the runs that it needs were not asked for.")
+
+    return Claim(f"d2-{name}", sentence, source, guarded)
+
+
+CLAIMS = (
+    _claim(
+        "4-1-a",
+        "P-SGD needs far fewer samples than GD and SGD.",
+        "Section 4.1, item 2; Figure 4.1",
+        _advantage,
+    ),
+    _claim(
+        "4-1-b",
+        "Momentum does little for GD and SGD.",
+        "Section 4.1, item 1; Figure 4.1",
+        _no_effect,
+    ),
+    _claim(
+        "4-1-c",
+        "Momentum helps P-SGD further.",
+        "Section 4.1, item 3; Figure 4.1",
+        _momentum_helps,
+    ),
+    _claim(
+        "4-1-d",
+        "With momentum P-SGD converges at sample complexities around 2.0.",
+        "caption of Figure 4.1",
+        _around_two,
+    ),
+    _claim(
+        "4-2-a",
+        "The order of P-SGD with momentum, P-SGD and GD is the same at every p.",
+        "Section 4.1; Figure 4.2",
+        _same_order,
+        sizes=2,
+    ),
+    _claim(
+        "4-2-b",
+        r"GD's curve moves to larger $\alpha$ as $p$ grows.",
+        "Section 4.1; Figure 4.2",
+        _gd_drifts,
+        sizes=2,
+    ),
+    _claim(
+        "4-2-c",
+        "P-SGD with momentum has its transition around 2.0 at every p.",
+        "Section 4.1; Figure 4.2",
+        _stays,
+        sizes=2,
+    ),
+    _claim(
+        "4-2-d",
+        "Nesterov and standard momentum make no difference.",
+        "Section 4.1, on Figure 4.2",
+        _nesterov,
+    ),
+    _claim("4-3-a", "Larger learning rates do better.", "caption of Figure 4.3", _larger_rates),
+    _claim("4-3-b", "A smaller batch may help a bit.", "caption of Figure 4.3", _smaller_batches),
+    _claim(
+        "4-3-c",
+        "A larger learning rate helps by its longer steps, with the switch rate held.",
+        "the text changes both at once; tested by us",
+        _steps,
+    ),
+    _claim(
+        "4-3-d",
+        "The faster switches that P-SGD ties to the learning rate do not help by themselves.",
+        "the text changes both at once; tested by us",
+        _switches,
+    ),
+    _claim(
+        "4-3-e",
+        "Still larger learning rates make the dynamics unstable.",
+        "caption of Figure 4.3",
+        _unstable,
+    ),
+)
