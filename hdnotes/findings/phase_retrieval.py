@@ -1,13 +1,8 @@
-r"""Findings of the chapter `phase_retrieval`: success curves, their 50 % crossings, and the claims.
-
-A crossing alpha_50 is where a logistic curve in log alpha, fitted to all runs of a method, passes
-1/2. Its interval is that of the profile likelihood, widened by how much more the data sets differ
-than independent runs would: starts on one data set are not independent.
-"""
+"""Findings of the chapter `phase_retrieval`: success curves, their crossings, and the claims."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from math import inf, isnan, log
+from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,47 +11,22 @@ from scipy.stats import chi2
 
 from hdnotes.claims import Claim, Verdict, Word, share_interval, together
 from hdnotes.experiments.students import epochs
+from hdnotes.measures.crossings import Crossing, crossing, ratio
 from hdnotes.reference import points
-from hdnotes.wording import number
 
 #: A run is a success below this test error (document 2, Section 4.1).
 SUCCESS = 5e-3
-#: alpha above which the Bayes-optimal algorithm recovers the teacher: no noise, Gaussian prior, by
-#: state evolution (Barbier et al., PNAS 116, 5451, 2019: 1.13).
-BAYES_OPTIMAL = 1.1288
 #: Numbers of the text, which are for p = 512 and more, are tested from this p on.
 LARGE = 512
 #: The largest learning rate of Figure 4.3.
 TEXT_RATE = 0.01
 #: Crossings nearer than this, as a factor, are called equal.
 EQUAL = 1.1
-#: Half the 90 % quantile of chi^2 with one degree of freedom: how far the likelihood may fall.
-_FALL = float(chi2.ppf(0.9, 1)) / 2
 
 #: The methods without momentum, and what each is called with it.
 PLAIN = ("P-SGD", "SGD", "GD")
 MOMENTA = {"none": "no momentum", "standard": "standard momentum"}
 WITH = {name: f"{name} + momentum" for name in PLAIN}
-
-
-class Crossing(NamedTuple):
-    """A 50 % point and its 90 % interval; infinite, or 0, where the runs do not reach it."""
-
-    low: float
-    middle: float
-    high: float
-
-    def __str__(self) -> str:
-        if isnan(self.middle):
-            return "unknown"
-        if self.middle == inf:
-            return f"above {self.low:.2f}"
-        if self.middle == 0:
-            return f"below {self.high:.2f}"
-        return f"{self.middle:.2f} ({number(self.low, 3)} to {number(self.high, 3)})"
-
-
-NOTHING = Crossing(0.0, float("nan"), inf)
 
 
 # --- runs ----------------------------------------------------------------------------------------
@@ -149,8 +119,12 @@ def panels(table: pd.DataFrame, figure: str) -> pd.DataFrame:
     """Add the ``panel`` of each row: whether there is momentum (4.1), or p (4.2)."""
     if figure == "4.1":
         words = table.method.str.endswith("momentum").map({True: "Nesterov", False: "no"})
-        return table.assign(panel=words + " momentum").sort_values("panel", ascending=False)
-    return table.assign(panel=[f"$p = {p}$" for p in table.features]).sort_values("features")
+        return table.assign(panel=words + " momentum").sort_values(
+            "panel", ascending=False, kind="stable"
+        )
+    return table.assign(panel=[f"$p = {p}$" for p in table.features]).sort_values(
+        "features", kind="stable"
+    )
 
 
 def residence(results: Any) -> float:
@@ -166,92 +140,30 @@ def published(results: Any, figure: str) -> pd.DataFrame:
     return table if at[1:] == as_said(at.features) else table.head(0)
 
 
-def shares(table: pd.DataFrame, by: Sequence[str] = ("method",)) -> pd.DataFrame:
-    """Return the success probability at each alpha with its exact binomial interval (90 %)."""
-    counts = table.groupby([*by, "alpha"], sort=False).success.agg(["sum", "size"]).reset_index()
-    found = [
-        share_interval(int(k), int(n)) for k, n in zip(counts["sum"], counts["size"], strict=True)
-    ]
-    low, share, high = zip(*found, strict=True) if found else ((), (), ())
-    named = counts.rename(columns={"sum": "successes", "size": "runs"})
-    return named.assign(share=share, low=low, high=high).sort_values([*by, "alpha"])
-
-
 # --- crossings -----------------------------------------------------------------------------------
-
-
-def crossing(table: pd.DataFrame) -> Crossing:
-    """Fit a logistic curve in log alpha to runs (``alpha``, ``set``, ``success``).
-
-    Examples
-    --------
-    >>> found = {"alpha": [1.0, 2.0, 4.0] * 20, "success": [0, 0, 1] * 10 + [0, 1, 1] * 10}
-    >>> round(crossing(pd.DataFrame(found).assign(set=range(60))).middle, 2)
-    2.0
-    """
-    if table.alpha.nunique() < 2:
-        return NOTHING
-    counts = table.groupby("alpha").success.agg(["sum", "size"])
-    x, k, n = (
-        np.log(counts.index.to_numpy(float)),
-        counts["sum"].to_numpy(),
-        counts["size"].to_numpy(),
-    )
-    centres = np.linspace(x.min() - 0.5, x.max() + 0.5, 401)
-    slopes = np.geomspace(0.5, 200, 40)
-    z = slopes[:, None] * (x - centres[:, None, None])  # (centres, slopes, alphas)
-    likelihood = (k * -np.logaddexp(0, -z) + (n - k) * -np.logaddexp(0, z)).sum(-1)
-    profile = likelihood.max(1)
-    best = np.flatnonzero(profile > profile.max() - 1e-6)
-    fitted = 1 / (1 + np.exp(-z[best].mean(0)[likelihood[best].mean(0).argmax()]))
-    spread = _dispersion(table, dict(zip(counts.index, fitted, strict=True)))
-    near = centres[profile > profile.max() - _FALL * spread]
-    middle = centres[best].mean()
-    low = 0.0 if near[0] == centres[0] else float(np.exp(near[0]))
-    high = inf if near[-1] == centres[-1] else float(np.exp(near[-1]))
-    if not x.min() <= middle <= x.max():
-        return Crossing(low, inf, inf) if middle > x.max() else Crossing(0.0, 0.0, high)
-    return Crossing(low, float(np.exp(middle)), high)
-
-
-def _dispersion(table: pd.DataFrame, fitted: dict[float, float]) -> float:
-    """Return how much more data sets vary than binomial counts would, at least 1 (Pearson)."""
-    sets = table.groupby(["alpha", "set"]).success.agg(["sum", "size"]).reset_index()
-    share = sets.alpha.map(fitted).clip(0.02, 0.98)
-    terms = (sets["sum"] - sets["size"] * share) ** 2 / (sets["size"] * share * (1 - share))
-    inner = share.between(0.05, 0.95)
-    free = int(inner.sum()) - 2
-    return max(1.0, float(terms[inner].sum()) / free) if free > 0 else 1.0
 
 
 def crossings(table: pd.DataFrame, by: Sequence[str] = ("method",)) -> dict[Any, Crossing]:
     """Return the crossing of each group of runs."""
-    groups = table.groupby(list(by), sort=False)
-    return {key[0] if len(by) == 1 else key: crossing(rows) for key, rows in groups}
+    return {_key(key): _crossing(rows) for key, rows in table.groupby(list(by), sort=False)}
+
+
+def _crossing(table: pd.DataFrame) -> Crossing:
+    counts = table.groupby(["alpha", "set"]).success.agg(["sum", "size"]).reset_index()
+    return crossing(counts.alpha, counts["sum"], counts["size"], by_data_set=True)
 
 
 def source_crossings(figure: str, by: Sequence[str] = ("method",)) -> dict[Any, Crossing]:
-    """Return the same fit to the source's points, taken as binomial counts."""
+    """Return the same fit to the source's points, whose every run has its own data."""
     table = source_points(figure)
-    count = (table.share * table.runs).round().astype(int)
-    rows = table.loc[table.index.repeat(table.runs)].copy()
-    rank = rows.groupby(level=0).cumcount()
-    rows["success"] = rank < count.loc[rows.index]
-    rows["set"] = rank  # a data set a run
-    return crossings(rows, by)
+    return {
+        _key(key): crossing(rows.alpha, (rows.share * rows.runs).round(), rows.runs)
+        for key, rows in table.groupby(list(by), sort=False)
+    }
 
 
-def ratio(a: Crossing, b: Crossing) -> Crossing:
-    """Return a/b with its interval, from those of both (squares of the logarithms add)."""
-    if not all(0 < value < inf for value in (*a, *b)):
-        low = a.low / b.high if b.high < inf else 0.0
-        return Crossing(
-            low, a.middle / b.middle if b.middle else inf, a.high / b.low if b.low else inf
-        )
-    down = np.hypot(log(a.middle / a.low), log(b.high / b.middle))
-    up = np.hypot(log(a.high / a.middle), log(b.middle / b.low))
-    middle = a.middle / b.middle
-    return Crossing(float(middle * np.exp(-down)), middle, float(middle * np.exp(up)))
+def _key(values: tuple[Any, ...]) -> Any:
+    return values if len(values) > 1 else values[0]
 
 
 def crossing_table(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
@@ -265,8 +177,10 @@ def source_crossing_table(figure: str, by: Sequence[str]) -> pd.DataFrame:
 
 
 def _rows(found: dict[Any, Crossing], by: Sequence[str]) -> pd.DataFrame:
+    """Return one row a crossing; one beyond what was run is missing, its interval is not."""
     rows = [(*(key if isinstance(key, tuple) else (key,)), *found[key]) for key in found]
-    return pd.DataFrame(rows, columns=[*by, "low", "crossing", "high"])
+    table = pd.DataFrame(rows, columns=[*by, "low", "crossing", "high"])
+    return table.assign(crossing=table.crossing.where(table.crossing.between(0, inf, "neither")))
 
 
 def floor_share(features: int) -> float:
@@ -346,7 +260,7 @@ def _momentum_helps(results: Any) -> Verdict:
 
 
 def _around_two(results: Any) -> Verdict:
-    """Test d: the interval lies within 1.8 to 2.2."""
+    """Test d2-4-1-d: the interval lies within 1.8 to 2.2."""
     at = base(results)
     found = crossings(figure_methods(results))["P-SGD + momentum"]
     theirs = source_crossings("4.1")["P-SGD + momentum"]
@@ -471,13 +385,13 @@ def _smaller_batches(results: Any) -> Verdict:
 
 
 def _steps(results: Any) -> Verdict:
-    """Test c: larger steps help by themselves."""
+    """Test hd-pr-a: larger steps help by themselves."""
     gains = _gains(results, ["steps alone"])
     return Verdict(together(*(_below(gain, 1) for gain in gains.values())), _grown(results, gains))
 
 
 def _switches(results: Any) -> Verdict:
-    """Test d: faster switches by themselves do not help, up to what counts as equal."""
+    """Test hd-pr-b: faster switches by themselves do not help, up to what counts as equal."""
     gains = _gains(results, ["switches alone"])
     words = [_between(gain, 1 / EQUAL, inf) for gain in gains.values()]
     return Verdict(together(*words), _grown(results, gains))
@@ -489,7 +403,7 @@ def _grown(results: Any, gains: dict[str, Crossing]) -> str:
 
 
 def _unstable(results: Any) -> Verdict:
-    """Test e: beyond the text's largest eta the crossing moves up."""
+    """Test d2-4-3-c: beyond the text's largest eta the crossing moves up."""
     found, text = _rate_crossings(results), _ends(results)[1]
     large = _fractions(found)[-1]
     beyond = max(factor for series, _, factor in found if series == large)
@@ -545,77 +459,79 @@ def _claim(
         except KeyError:  # a curve that is not there
             return Verdict("undecided", "Some of the runs that it needs were not asked for.")
 
-    return Claim(f"d2-{name}", sentence, source, guarded)
+    return Claim(name, sentence, source, guarded)
 
 
 CLAIMS = (
     _claim(
-        "4-1-a",
+        "d2-4-1-a",
         "P-SGD needs far fewer samples than GD and SGD.",
         "Section 4.1, item 2; Figure 4.1",
         _advantage,
     ),
     _claim(
-        "4-1-b",
+        "d2-4-1-b",
         "Momentum does little for GD and SGD.",
         "Section 4.1, item 1; Figure 4.1",
         _no_effect,
     ),
     _claim(
-        "4-1-c",
+        "d2-4-1-c",
         "Momentum helps P-SGD further.",
         "Section 4.1, item 3; Figure 4.1",
         _momentum_helps,
     ),
     _claim(
-        "4-1-d",
+        "d2-4-1-d",
         "With momentum P-SGD converges at sample complexities around 2.0.",
         "caption of Figure 4.1",
         _around_two,
     ),
     _claim(
-        "4-2-a",
+        "d2-4-2-a",
         "The order of P-SGD with momentum, P-SGD and GD is the same at every p.",
         "Section 4.1; Figure 4.2",
         _same_order,
         sizes=2,
     ),
     _claim(
-        "4-2-b",
+        "d2-4-2-b",
         r"GD's curve moves to larger $\alpha$ as $p$ grows.",
         "Section 4.1; Figure 4.2",
         _gd_drifts,
         sizes=2,
     ),
     _claim(
-        "4-2-c",
+        "d2-4-2-c",
         "P-SGD with momentum has its transition around 2.0 at every p.",
         "Section 4.1; Figure 4.2",
         _stays,
         sizes=2,
     ),
     _claim(
-        "4-2-d",
+        "d2-4-2-d",
         "Nesterov and standard momentum make no difference.",
         "Section 4.1, on Figure 4.2",
         _nesterov,
     ),
-    _claim("4-3-a", "Larger learning rates do better.", "caption of Figure 4.3", _larger_rates),
-    _claim("4-3-b", "A smaller batch may help a bit.", "caption of Figure 4.3", _smaller_batches),
+    _claim("d2-4-3-a", "Larger learning rates do better.", "caption of Figure 4.3", _larger_rates),
     _claim(
-        "4-3-c",
+        "d2-4-3-b", "A smaller batch may help a bit.", "caption of Figure 4.3", _smaller_batches
+    ),
+    _claim(
+        "hd-pr-a",
         "A larger learning rate helps by its longer steps, with the switch rate held.",
         "the text changes both at once; tested by us",
         _steps,
     ),
     _claim(
-        "4-3-d",
+        "hd-pr-b",
         "The faster switches that P-SGD ties to the learning rate do not help by themselves.",
         "the text changes both at once; tested by us",
         _switches,
     ),
     _claim(
-        "4-3-e",
+        "d2-4-3-c",
         "Still larger learning rates make the dynamics unstable.",
         "caption of Figure 4.3",
         _unstable,

@@ -2,8 +2,9 @@
 
 Every function takes a table with one row a measurement and the ``ax`` to draw on, and returns
 ``ax``. A group of rows is told by its ``method``, its ``coordinates`` or both, and looks as
-``style.look`` says. Independent trials are shown by their median and the band from the 25 % to
-the 75 % quantile; a trial that diverged (NaN) counts as infinitely bad, and is not dropped.
+``style.look`` says; told by anything else, it looks as ``style.level`` says of its order.
+Independent trials are shown by their median and the band from the 25 % to the 75 % quantile; a
+trial that diverged (NaN) counts as infinitely bad, and is not dropped.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +16,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from hdnotes.claims import share_interval
 from hdnotes.page import style
 
 QUARTILES = (0.25, 0.5, 0.75)
@@ -101,38 +101,7 @@ def points(
         band = quartiles(rows, x, y)
         reach = np.abs(band[[0.25, 0.75]].sub(band[0.5], axis=0)).to_numpy().T
         ax.errorbar(band.index, band[0.5], yerr=reach, capsize=2.5, **line)
-    ax = _scales(ax, log)
-    at = sorted(data[x].unique())
-    ax.set_xticks(at, [f"{value:g}" for value in at])
-    ax.set_xticks([], minor=True)
-    return ax
-
-
-def shares(data: pd.DataFrame, ax: Axes, *, x: str, y: str, by: str = "method") -> Axes:
-    """Draw the share of rows where ``y`` is true against ``x``, with its exact 90 % interval.
-
-    Parameters
-    ----------
-    data
-        One row a trial.
-    ax
-        Where to draw.
-    x, y
-        Columns; ``y`` holds truth values.
-    by
-        The column that makes a group: ``method``, or one of a few values.
-    """
-    groups = _groups(data, (by,)) if by == "method" else _levels(data, by)
-    for line, rows in groups:
-        counts = rows.groupby(x)[y].agg(["sum", "count"])
-        found = pd.DataFrame(
-            [share_interval(int(k), int(n)) for k, n in counts.itertuples(index=False)],
-            index=counts.index,
-        )
-        # Where all trials agree rounding puts the limit on the wrong side of the share.
-        reach = np.abs([found["median"] - found["low"], found["high"] - found["median"]])
-        ax.errorbar(found.index, found["median"], yerr=reach, capsize=2, elinewidth=0.8, **line)
-    return ax
+    return _ticked(_scales(ax, log), data[x])
 
 
 def scatter(data: pd.DataFrame, ax: Axes, *, x: str, y: str, label: str, **marks: Any) -> Axes:
@@ -141,15 +110,6 @@ def scatter(data: pd.DataFrame, ax: Axes, *, x: str, y: str, label: str, **marks
         data[x], data[y], linestyle="", label=label, **({"markersize": 4, "alpha": 0.7} | marks)
     )
     return _scales(ax, "xy")
-
-
-def share_bars(data: pd.DataFrame, ax: Axes, *, x: str = "alpha") -> Axes:
-    """Draw each method's ``share`` with the bar from ``low`` to ``high``; a row a method and x."""
-    for line, rows in _groups(data, ("method",)):
-        reach = [rows.share - rows.low, rows.high - rows.share]
-        ax.errorbar(rows[x], rows.share, yerr=reach, capsize=2, elinewidth=0.7, **line)
-    ax.set_ylim(-0.04, 1.04)
-    return ax
 
 
 def success(
@@ -172,33 +132,32 @@ def success(
     rows = (len(names) + columns - 1) // columns
     fig, axes = style.panels(rows, columns, height=0.7 + 2.4 * rows, sharex=True, sharey=True)
     for ax, name in zip(np.ravel(axes), names, strict=False):
-        share_bars(data[data["panel"] == name], ax)
+        intervals(data[data["panel"] == name], ax, x="alpha", y="share")
         published(source[source["panel"] == name], ax, x="alpha", y="share")
         ax.axvline(threshold, label="Bayes-optimal", **style.THEORY)
-        ax.set_title(name)
+        ax.set(title=name, ylim=(-0.04, 1.04))
     fig.supxlabel(r"sample complexity $\alpha = n/p$")
     fig.supylabel("success probability")
     legend(fig, np.ravel(axes), 2)
     return fig, axes
 
 
-def intervals(data: pd.DataFrame, ax: Axes, *, x: str, y: str, by: str) -> Axes:
-    """Draw ``y`` against log ``x`` with bars from ``low`` to ``high``, a line each value of ``by``.
+def intervals(
+    data: pd.DataFrame, ax: Axes, *, x: str, y: str, by: Sequence[str] = ("method",), log: str = ""
+) -> Axes:
+    """Draw ``y`` with bars from ``low`` to ``high``, one row a group and ``x``.
 
-    A method looks as ever, anything else by its order. A value that is not finite and above 0 is
-    left out, and so is a bar.
+    Parameters are those of ``curves``. A value that is not finite is left out, and so is a bar
+    that reaches down to 0 or has no end.
     """
-    for series, (name, rows) in enumerate(data.groupby(by, sort=False)):
-        kept = rows[np.isfinite(rows[y]) & rows[y].gt(0)]
+    for line, rows in _groups(data, by):
+        kept = rows[np.isfinite(rows[y])]
         reach = np.array([kept[y] - kept.low.where(kept.low > 0), kept.high - kept[y]])
-        reach[~np.isfinite(reach)] = 0
-        line = style.look(str(name)) if by == "method" else style.series(series, str(name))
-        ax.errorbar(kept[x], kept[y], yerr=reach, capsize=2.5, elinewidth=0.8, **line)
-    ax.set_xscale("log")
-    at = sorted(data[x].unique())
-    ax.set_xticks(at, [f"{value:g}" for value in at])
-    ax.set_xticks([], minor=True)
-    return ax
+        # Where all trials agree rounding puts the limit on the wrong side of the share.
+        reach = np.where(np.isfinite(reach), np.abs(reach), 0)
+        ax.errorbar(kept[x], kept[y], yerr=reach, capsize=2, elinewidth=0.8, **line)
+    ax = _scales(ax, log)
+    return _ticked(ax, data[x]) if "x" in log else ax
 
 
 def theory(data: pd.DataFrame, ax: Axes, *, x: str, y: str, label: str) -> Axes:
@@ -292,11 +251,10 @@ def predicted(
     by
         The column that makes a group; its values are the labels.
     """
-    for (value, rows), look in zip(data.groupby(by, sort=False), style.LEVELS, strict=False):
-        rows = rows.sort_values(x)
-        color = look["color"]
-        ax.plot(rows[x], rows[prediction], color=color, linewidth=1.2)
-        ax.plot(rows[x], rows[y], linestyle="", **look, label=str(value))
+    for order, (value, rows) in enumerate(data.groupby(by, sort=False)):
+        rows, look = rows.sort_values(x), style.level(order, str(value))
+        ax.plot(rows[x], rows[prediction], color=look["color"], linewidth=1.2)
+        ax.plot(rows[x], rows[y], **look | {"linestyle": ""})
     return _scales(ax, log)
 
 
@@ -318,9 +276,9 @@ def ranks(data: pd.DataFrame, ax: Axes, *, x: str, by: str, order: Sequence[str]
     for k, (value, rows) in enumerate(groups):
         found = rows.groupby("method")[x].agg(["median", "min", "max"]).reindex(list(order))
         at = np.arange(len(order)) + (k - (len(groups) - 1) / 2) * 0.22
-        look = style.LEVELS[k]
+        look = style.level(k, str(value))
         ax.hlines(at, found["min"], found["max"], color=look["color"], linewidth=1)
-        ax.plot(found["median"], at, linestyle="", **look, label=str(value))
+        ax.plot(found["median"], at, **look | {"linestyle": ""})
     ax.set_yticks(range(len(order)), list(order))
     ax.set_ylim(len(order) - 0.5, -0.5)
     return ax
@@ -428,14 +386,23 @@ def _groups(data: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, A
     if not by:
         yield {"color": "#0067a5"}, data
         return
-    for values, rows in data.groupby(list(by), sort=False):
-        yield style.look(**dict(zip(by, values, strict=True))), rows
+    for order, (values, rows) in enumerate(data.groupby(list(by), sort=False)):
+        if set(by) <= {"method", "coordinates"}:
+            yield style.look(**dict(zip(by, values, strict=True))), rows
+        else:
+            yield style.level(order, ", ".join(map(_named, by, values))), rows
 
 
-def _levels(data: pd.DataFrame, by: str) -> Iterator[tuple[dict[str, Any], Any]]:
-    """Yield the look and rows of each value of a column, such as a dimension."""
-    for (value, rows), look in zip(data.groupby(by, sort=False), style.LEVELS, strict=False):
-        yield {**look, "label": f"{by} = {value}"}, rows
+def _named(column: str, value: Any) -> str:
+    return value if isinstance(value, str) else f"{column} = {value}"
+
+
+def _ticked(ax: Axes, values: Iterable[float]) -> Axes:
+    """Give the x axis a tick at each value and nowhere else."""
+    at = sorted(set(values))
+    ax.set_xticks(at, [f"{value:g}" for value in at])
+    ax.set_xticks([], minor=True)
+    return ax
 
 
 def _scales(ax: Axes, log: str) -> Axes:

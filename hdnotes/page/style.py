@@ -58,12 +58,12 @@ LATER: Mapping[str, Mapping[str, Any]] = {
 
 #: Values of one quantity told apart (sizes, batch sizes, variants), in their order.
 LEVELS: Sequence[Mapping[str, Any]] = (
-    {"color": "#0067a5", "marker": "o"},
-    {"color": "#c44e00", "marker": "s"},
-    {"color": "#00805a", "marker": "^"},
-    {"color": "#740000", "marker": "D"},
-    {"color": "#b217e8", "marker": "v"},
-    {"color": "#4d4d4d", "marker": "P"},
+    {"color": "#0067a5", "linestyle": "-", "marker": "o"},
+    {"color": "#c44e00", "linestyle": (0, (5, 2)), "marker": "s"},
+    {"color": "#00805a", "linestyle": (0, (1, 1.2)), "marker": "^"},
+    {"color": "#740000", "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "D"},
+    {"color": "#b217e8", "linestyle": (0, (3, 1, 1, 1)), "marker": "v"},
+    {"color": "#4d4d4d", "linestyle": (0, (8, 1.5)), "marker": "P"},
 )
 
 #: What the coordinates add; with a method told as well, these lines and markers win over its own.
@@ -77,15 +77,6 @@ COORDINATES: Mapping[str, Mapping[str, Any]] = {
         "marker": "^",
     },
 }
-
-#: What lines are drawn with that are no methods, in their order.
-SERIES: tuple[Mapping[str, Any], ...] = (
-    {"color": "#0067a5", "linestyle": "-", "marker": "s"},
-    {"color": "#c44e00", "linestyle": (0, (5, 2)), "marker": "o"},
-    {"color": "#00805a", "linestyle": (0, (1, 1.2)), "marker": "^"},
-    {"color": "#4d4d4d", "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "D"},
-    {"color": "#d1278b", "linestyle": (0, (3, 1, 1, 1)), "marker": "v"},
-)
 
 #: What a theory, a bound or a guide is drawn with: never mistaken for data.
 THEORY: Mapping[str, Any] = {
@@ -155,9 +146,9 @@ def look(method: str | None = None, coordinates: str | None = None) -> dict[str,
     return line | first | {"label": ", ".join(row["label"] for row in rows)}
 
 
-def series(order: int, label: str) -> dict[str, Any]:
-    """Return matplotlib's keywords for the line of this order, which is no method's."""
-    return {**SERIES[order % len(SERIES)], "label": label}
+def level(order: int, label: str) -> dict[str, Any]:
+    """Return matplotlib's keywords for the value of this order of a quantity; six differ."""
+    return {**LEVELS[order % len(LEVELS)], "label": label}
 
 
 def panels(rows: int = 1, columns: int = 1, height: float | None = None, **options: Any) -> Any:

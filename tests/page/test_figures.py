@@ -64,6 +64,7 @@ EVERY = {**style.METHODS, **style.LATER}
     [
         style.METHODS,
         style.COORDINATES,
+        dict(enumerate(style.LEVELS)),
         *({name: EVERY[name] for name in panel} for panel in RACE_FAMILIES),
     ],
 )
@@ -111,6 +112,30 @@ def test_points_carry_their_quartiles(ax, trials):
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "10", "100"]
     ax = figures.theory(trials, ax, x="step", y="loss", label="bound")
     assert ax.get_legend_handles_labels()[1] == ["bound", "GD", "Adam"]
+
+
+def test_intervals_leave_out_what_is_unknown(ax):
+    rows = [("b", 1, 0.0, 0.0, 0.2), ("a", 1, 2.0, 0.0, 3.0), ("b", 2, np.nan, 0.0, 1.0)]
+    table = pd.DataFrame(rows, columns=["series", "x", "y", "low", "high"]).assign(p=8)
+    ax = figures.intervals(table, ax, x="x", y="y", by=("series", "p"), log="x")
+    first, second = ax.containers
+    assert [one.get_label() for one in ax.containers] == ["b, p = 8", "a, p = 8"]
+    assert first.lines[0].get_xydata().tolist() == [[1, 0]]
+    bars = [bar.get_segments()[0][:, 1].tolist() for one in (first, second) for bar in one.lines[2]]
+    assert bars == [[0, 0.2], [2, 3]]
+    assert first.lines[0].get_marker() == style.LEVELS[0]["marker"]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "2"]
+
+
+def test_success_has_a_panel_a_group_and_the_threshold_in_each():
+    rows = [("one", 2.0, 0.5, 0.3, 0.7), ("two", 3.0, 1.0, 0.8, 1.0)]
+    table = pd.DataFrame(rows, columns=["panel", "alpha", "share", "low", "high"])
+    table = table.assign(method="GD")
+    fig, axes = figures.success(table, table.head(1), 1.1)
+    assert [ax.get_title(loc="left") or ax.get_title() for ax in axes] == ["one", "two"]
+    assert [len(ax.lines) for ax in axes] == [5, 4]  # a curve with two caps, circles, threshold
+    assert [text.get_text() for text in fig.legends[0].texts] == ["Bayes-optimal", "GD"]
+    plt.close(fig)
 
 
 def test_a_spectrum_is_drawn_against_its_index(ax):

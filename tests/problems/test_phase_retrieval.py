@@ -5,11 +5,13 @@ import math
 import pytest
 import torch
 from reference import plain_phase_loss
+from scipy.special import ndtr
 
 from hdnotes import seeds
 from hdnotes.problems import phase_retrieval
 from hdnotes.problems.convex import orthonormal
 from hdnotes.problems.phase_retrieval import CHANNELS, PhaseRetrieval, draw_data, draw_inputs
+from hdnotes.theory import state_evolution
 
 P, N = 12, 30
 
@@ -176,3 +178,8 @@ def test_the_sphere_keeps_directions():
     assert w.view(3, 2, P).norm(dim=2).flatten().tolist() == pytest.approx([P**0.5] * 6)
     cosine = torch.cosine_similarity(w.view(-1, P), before.view(-1, P))
     assert cosine.tolist() == pytest.approx([1] * 6)
+
+
+def test_students_and_theory_have_the_same_door_and_it_halves_the_labels():
+    assert phase_retrieval.DOOR == state_evolution.DOOR
+    assert 2 * ndtr(-state_evolution.DOOR) == pytest.approx(0.5, abs=1e-5)
