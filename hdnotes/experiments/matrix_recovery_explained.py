@@ -88,7 +88,7 @@ class Parameters:
     """What the chapter can be run with."""
 
     sizes: tuple[int, ...] = parameter(
-        (16, 64), at_least=2, help="sizes of ablation, race, and scans of a learning rate"
+        (64,), at_least=2, help="sizes of ablation, race, and scans of a learning rate"
     )
     model_sizes: tuple[int, ...] = parameter(
         (16, 32, 64), at_least=2, help="sizes at which the mean-field model meets the layer"

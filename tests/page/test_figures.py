@@ -173,3 +173,31 @@ def test_methods_share_panels_by_family_with_the_sources_points(trials):
     assert [text.get_text() for text in fig.legends[0].texts] == ["GD", "least squares", "Adam"]
     assert (fig.get_supxlabel(), fig.get_supylabel()) == ("batch", "test loss")
     plt.close(fig)
+
+
+def test_a_prediction_is_a_line_and_what_was_measured_its_markers(ax):
+    table = pd.DataFrame({"size": [4, 8, 4, 8], "of": ["a", "a", "b", "b"], "snr": [1, 2, 3, 4]})
+    table["theory"] = table.snr + 1
+    figures.predicted(table[::-1], ax, x="size", y="snr", prediction="theory", by="of")
+    lines = {line.get_label(): line for line in ax.lines}
+    assert list(lines["a"].get_ydata()) == [1, 2]
+    assert lines["a"].get_linestyle() == "None"
+    drawn = [line for line in ax.lines if list(line.get_ydata()) == [2, 3]]
+    assert [line.get_color() for line in drawn] == [lines["a"].get_color()]
+
+
+def test_ranks_stand_from_the_top_down_with_their_ranges(ax):
+    runs = pd.DataFrame({"method": ["GD", "GD", "GD", "Adam"], "snr": [1, 2, 9, 5], "of": "a"})
+    figures.ranks(runs, ax, x="snr", by="of", order=["Adam", "GD"])
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["Adam", "GD"]
+    assert list(ax.lines[-1].get_xdata()) == [5, 2]
+    spans = [segment[:, 0].tolist() for segment in ax.collections[0].get_segments()]
+    assert spans == [[5, 5], [1, 9]]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]
+
+
+def test_a_narrow_logarithmic_axis_has_plain_ticks(ax):
+    data = pd.DataFrame({"method": "GD", "size": [20, 40, 90], "snr": [3, 2, 1]})
+    figures.curves(data, ax, x="size", y="snr", log="x")
+    ax.figure.canvas.draw()
+    assert {"20", "50"} <= {label.get_text() for label in ax.get_xticklabels()}
