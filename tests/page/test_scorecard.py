@@ -78,3 +78,10 @@ def test_a_directive_is_fenced_wider_than_its_body():
     outer = markup.block("div", "b", {}, inner)
     assert outer.splitlines()[0] == "::::{div} b"
     assert outer.splitlines()[-1] == "::::"
+
+
+def test_chapters_come_in_the_order_of_the_book(book):
+    (book / "_toc.yml").write_text("chapters:\n  - file: sections/b\n  - file: sections/a\n")
+    scorecard.write(book)
+    text = (book / "scorecard.md").read_text()
+    assert text.index("Chapter B") < text.index("Chapter A")
