@@ -29,21 +29,24 @@ chapter's cells, memory is the most that any cell held. This page is made from t
 def write(book: Path) -> None:
     """Write ``scorecard.md`` and ``machine.md`` from the sidecars of ``book/sections``.
 
-    Chapters come in the order of the book, those that ``_toc.yml`` does not name last.
-
     Parameters
     ----------
     book
         The book's folder.
     """
+    found = records(book)
+    _replace(Path(book) / "scorecard.md", scorecard(found))
+    _replace(Path(book) / "machine.md", machine(found))
+
+
+def records(book: Path) -> list[dict[str, Any]]:
+    """Return the sidecars in the order of the book, those that ``_toc.yml`` does not name last."""
     contents = Path(book) / "_toc.yml"
     order = contents.read_text(encoding="utf-8").split() if contents.exists() else []
     place = {word: k for k, word in enumerate(order)}
     paths = sorted((Path(book) / "sections").glob("*.json"))
     paths.sort(key=lambda path: place.get(f"sections/{path.stem}", len(place)))
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-    _replace(Path(book) / "scorecard.md", scorecard(records))
-    _replace(Path(book) / "machine.md", machine(records))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
 def scorecard(records: Sequence[dict[str, Any]]) -> str:
