@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hdnotes.claims import Claim, Verdict, Word, below, median_interval, together, within
+from hdnotes.claims import Claim, Verdict, Word, above, below, median_interval, together, within
 from hdnotes.experiments.matrix_recovery import CONTROL, FIGURES, METHODS, Parameters
 from hdnotes.reference import points
 from hdnotes.wording import number
@@ -211,10 +211,6 @@ def _all(values: Iterable[Iterable[float]], threshold: float) -> Word:
     return together(*(below(one, threshold) for one in values))
 
 
-def _above(values: Iterable[float], threshold: float) -> Word:
-    return below([-value for value in values], -threshold)
-
-
 def _span(values: Iterable[float], unit: str = "dB") -> str:
     """Write a median with its interval, or with nothing where there is none."""
     found = median_interval(values)
@@ -255,7 +251,7 @@ def _least_squares(results: Any) -> Verdict:
     ratio = samples / (2 * runs.m)
     enough: list[Word] = ["holds" if r >= 100 else "fails" for r in (ratio.max(), ratio.min())]
     return Verdict(
-        together(_above(runs.snr_db, 100), *enough),
+        together(above(runs.snr_db, 100), *enough),
         f"Over all sizes and sweeps least squares on 2M samples reaches at least "
         f"{runs.snr_db.min():.0f} dB. The gradient methods see {samples:,} samples: "
         f"{number(ratio.max(), 3)} times as many at the smallest M, "
@@ -273,7 +269,7 @@ def _variance(results: Any) -> Verdict:
             within_one = by_method.std().median()
             ratios.append(by_method.median().std() / max(within_one, 1e-3))
     return Verdict(
-        together(_above(spreads, 10), _above(ratios, 3)),
+        together(above(spreads, 10), above(ratios, 3)),
         f"Best less worst method, at one size: {_span(spreads)} (median over {len(spreads)} sizes "
         f"of three sweeps). The standard deviation between methods is "
         f"{number(float(np.median(ratios)))} times that between matrices.",
@@ -329,7 +325,7 @@ def _power_law(results: Any) -> Verdict:
     slope = fits.groupby("method").slope.median()
     r2 = fits.groupby("method").r2.median().sort_values()
     return Verdict(
-        _above(good, methods / 2),
+        above(good, methods / 2),
         f"For {good.median():.0f} of {methods} methods a straight line of dB on log M has "
         rf"$R^2 > 0.9$ and falls; slopes from {slope.min():.0f} to ".replace("-", "−")
         + f"{slope.max():.0f} dB a decade".replace("-", "−")
@@ -345,7 +341,7 @@ def _rprop_transition(results: Any) -> Verdict:
     where = [crossing(*curve, 70) for curve in curves]
     width = [crossing(*curve, 40) / crossing(*curve, 80) for curve in curves]
     return Verdict(
-        together(_above(low, 90), within(where, 50, 75), below(width, 2)),
+        together(above(low, 90), within(where, 50, 75), below(width, 2)),
         f"Up to rank 32 Rprop has {_span(low)}; it falls through 70 dB at "
         f"M = {_span(where, '')}and from 80 to 40 dB within a factor of "
         f"{np.median(width):.2f}.",
@@ -362,7 +358,7 @@ def _asgd(results: Any) -> Verdict:
         true_fall.append(run.true_snr_db.max() - run.true_snr_db.iloc[-1])
     ends = runs.groupby("size").true_snr_db.median()
     return Verdict(
-        together(_above(rise, 0.5), _above(fall, 0.5)),
+        together(above(rise, 0.5), above(fall, 0.5)),
         f"By the text's SNR ASGD rises by {_span(rise)} and falls by {_span(fall)}. By the true "
         f"SNR it goes from {ends.iloc[0]:.1f} to {ends.iloc[-1]:.1f} dB".replace("-", "−")
         + f", at most {np.median(true_fall):.1f} dB down again at the end.",
@@ -375,10 +371,10 @@ def _skinny(results: Any) -> Verdict:
     low, top = table["size"].min(), table["size"].max()
     first, last = _at(table, low), _at(table, top)
     good, some = ("Adam", "AdamW"), "Adagrad"
-    words = [_above(first[name], 15) for name in good if name in first]
+    words = [above(first[name], 15) for name in good if name in first]
     words += [below(run, 15) for name, run in first.items() if name not in good]
     words += [
-        _if_high(top, _above(run, 8) if name == some else below(run, 8))
+        _if_high(top, above(run, 8) if name == some else below(run, 8))
         for name, run in last.items()
     ]
     at_low, at_top = (
@@ -407,7 +403,7 @@ def _small_square(results: Any) -> Verdict:
     lead = middle.Rprop - middle.Adam
     worst = small.groupby("method").snr_db.median().sort_values()
     return Verdict(
-        together(*(_above(run.snr_db, 20) for _, run in small.groupby("method")), *first, *second),
+        together(*(above(run.snr_db, 20) for _, run in small.groupby("method")), *first, *second),
         f"Up to size 8 the worst method is {worst.index[0]} with {worst.iloc[0]:.1f} dB. Of "
         f"{len(first)} sizes up to 32 Rprop is first at {first.count('holds')} and Adam among the "
         f"first two at {second.count('holds')}; Rprop less Adam: {lead.iloc[0]:.0f} dB at size "
@@ -454,7 +450,7 @@ def _no_decay(results: Any) -> Verdict:
     table = gains(results, "square, no weight decay", "snr_db").query("size <= 32")
     gain = table.groupby("method").gain_db.median().sort_values(ascending=False)
     gainers = ("Adagrad", "Adamax", "RAdam")
-    words = [_above(table[table.method == name].gain_db, 20) for name in gainers]
+    words = [above(table[table.method == name].gain_db, 20) for name in gainers]
     words += [
         below(abs(table[table.method == name].gain_db), 3) for name in ("SGD", "Lion", "RMSprop")
     ]

@@ -273,10 +273,15 @@ def ranking_rows(found: pd.DataFrame) -> list[list[str]]:
     ]
 
 
+def _search(results: Any, size: int) -> pd.DataFrame:
+    """Return the search at a size, on full-rank inputs and a flat spectrum."""
+    table = results.table("search")
+    return table[table["size"].eq(size) & table["rank"].eq(size) & table.spectrum.eq("flat")]
+
+
 def sensitivity(results: Any, size: int) -> pd.DataFrame:
     """Return the search's SNR at multiples of each middle rate, the better of two schedules."""
-    table = results.table("search")
-    table = table[table["size"].eq(size) & table["rank"].eq(size) & table.spectrum.eq("flat")]
+    table = _search(results, size)
     table = table.assign(multiple=table.rate / table.method.map({k: v[0] for k, v in RACE.items()}))
     best = table.groupby(["method", "multiple"], sort=False, as_index=False).true_snr_db.max()
     return best[best.true_snr_db > -20].assign(
@@ -296,8 +301,7 @@ def spectra(results: Any) -> pd.DataFrame:
 
 def width(results: Any, size: int) -> pd.Series:
     """Return how many of a search's rates come within 10 dB of its best, by method."""
-    table = results.table("search")
-    table = table[table["size"].eq(size) & table["rank"].eq(size) & table.spectrum.eq("flat")]
+    table = _search(results, size)
     score = table.true_snr_db.clip(upper=ROUNDING).fillna(-np.inf)
     best = score.groupby(table.method).transform("max")
     good = table[score >= best - 10]
@@ -315,7 +319,7 @@ def floor_lines(results: Any) -> pd.DataFrame:
 
 
 def _model(results: Any) -> Verdict:
-    """Test a: nine in ten curves of a method in a figure have a median difference below 1 dB."""
+    """Test a: four in five curves of a method in a figure have a median gap below 1 dB."""
     table = judged(results)
     gaps = table.difference_db.abs()
     curves = gaps.groupby([table.method, table.sweep]).median().sort_values()
