@@ -13,20 +13,24 @@ A cell of the chapters on phase retrieval holds
     teacher                          "sphere" (norm sqrt(p)) or "as drawn"
     judged_on                        "overlap" (the exact error) or "100 points"
 
-Data set k at (channel, p, n) is the same in every cell and chapter, and so is its start j.
+Data set k at (channel, p, n) is the same in every cell and chapter, and so is its start j. A
+chapter whose steps are not torch's SGD, whose points are disturbed by noise or whose runs end
+otherwise says so to `train_students`.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from math import ceil, log2
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
 from hdnotes import seeds
 from hdnotes.batches import Persistent, Shuffled, redraw_rate
-from hdnotes.long_training import LongRun, Source, Visit, train_long
+from hdnotes.long_training import LongRun, Look, Source, Visit, train_long
 from hdnotes.optimizers import Method, Setting
 from hdnotes.problems.phase_retrieval import (
     PhaseRetrieval,
@@ -36,11 +40,14 @@ from hdnotes.problems.phase_retrieval import (
     project,
     sample_count,
 )
+from hdnotes.training import record_steps
 
 #: Epochs between two looks at the errors; the source looked after every one.
 LOOK_EPOCHS = 10
 #: A run stops below these training and test errors, or below this largest gradient entry.
 TRAINED, RECOVERED, FLAT = 1e-8, 1e-3, 5e-10
+#: The test error, a share of wrong labels, below which a run on the symmetric door stops.
+DOOR_RECOVERED = 0.01
 #: Test points behind an error that is not a function of the overlap; the source had 100.
 TEST_POINTS, SOURCE_TEST_POINTS = 2000, 100
 
@@ -112,27 +119,52 @@ def trials_of(cell: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["momentum", "set", "start"])
 
 
-def train_students(cell: dict[str, Any], device: str, **looks: Any) -> tuple[pd.DataFrame, LongRun]:
-    """Train a cell's students to their ends; ``looks`` are `train_long`'s record and observe."""
+def start_names(cell: dict[str, Any], trials: pd.DataFrame) -> list[tuple[object, ...]]:
+    """Return the name of each trial's streams: its start's, and those of all that it draws."""
+    p, n = cell["features"], sample_count(cell["alpha"], cell["features"])
+    return [
+        (*data_name(cell["channel"], p, n, number), "start", start)
+        for number, start in zip(trials["set"], trials["start"], strict=True)
+    ]
+
+
+def train_students(
+    cell: dict[str, Any], device: str, settings: Sequence[Setting] | None = None, **options: Any
+) -> tuple[pd.DataFrame, LongRun]:
+    """Train a cell's students to their ends.
+
+    Parameters
+    ----------
+    cell, device
+        As above.
+    settings
+        Method and learning rate of each trial; default: torch's SGD as the cell has it.
+    **options
+        Given to `train_long`: ``record``, ``observe``, ``noise``, or another ``stop``.
+
+    Returns
+    -------
+    tuple
+        A row a trial (momentum, set, start, epochs, outcome), and what training left behind.
+    """
     trials, p = trials_of(cell), cell["features"]
     sets = draw_problem(cell, device)
     problem = sets.take((trials["set"] - cell["first_set"]).tolist())
-    names = [
-        (*data_name(cell["channel"], p, sets.samples, number), "start", start)
-        for number, start in zip(trials["set"], trials["start"], strict=True)
-    ]
+    names = start_names(cell, trials)
     per_epoch = steps_an_epoch(cell["batches"], cell["batch_fraction"])
     rate, momentum = cell["learning_rate"], cell["momentum"]
+    given: dict[str, Any] = {
+        "batches": _batches(cell, sets.samples, names, device),
+        "project": partial(project, features=p),
+        "stop": partial(settled, sampled=cell["judged_on"] != "overlap"),
+        "every": LOOK_EPOCHS * per_epoch,
+    }
     run = train_long(
         problem,
         torch.stack([draw_start(cell["hidden"], p, of=name) for name in names]).to(device),
-        [setting(word, momentum, rate) for word in trials["momentum"]],
+        settings or [setting(word, momentum, rate) for word in trials["momentum"]],
         cell["epochs"] * per_epoch,
-        batches=_batches(cell, sets.samples, names, device),
-        project=partial(project, features=p),
-        stop=partial(settled, sampled=cell["judged_on"] != "overlap"),
-        every=LOOK_EPOCHS * per_epoch,
-        **looks,
+        **(given | options),
     )
     return trials.assign(epochs=run.steps.numpy() // per_epoch, outcome=run.outcome), run
 
@@ -141,22 +173,54 @@ def settled(visit: Visit, sampled: bool = False) -> Tensor:
     """Tell which students are done: both errors, or the gradient, are small (document 2's code)."""
     problem, point = visit.problem, visit.point
     error = problem.sampled_error(point) if sampled else problem.test_error(point)
+    recovered = DOOR_RECOVERED if problem.channel.startswith("door") else RECOVERED
     flat = visit.gradient.abs().amax(1) < FLAT
-    return (error < RECOVERED) | (problem.training_error(point) < TRAINED) | flat
+    return (error < recovered) | (problem.training_error(point) < TRAINED) | flat
 
 
-def final_errors(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
-    """Return the table ``runs``: a row a student, with its errors and overlap at its end."""
-    observe = {
-        "test_error": lambda visit: visit.problem.test_error(visit.point),
-        "sampled_error": lambda visit: visit.problem.sampled_error(visit.point),
-        "training_error": lambda visit: visit.problem.training_error(visit.point).double(),
-        "overlap": lambda visit: visit.problem.overlap(visit.point).amax(1),
-    }
-    trials, run = train_students(cell, device, observe=observe)
-    measured = {name: value[:, 0].cpu().numpy() for name, value in run.observed.items()}
+#: What is measured of a student at its end, or along its way.
+ERRORS: dict[str, Look] = {
+    "test_error": lambda visit: visit.problem.test_error(visit.point),
+    "sampled_error": lambda visit: visit.problem.sampled_error(visit.point),
+    "training_error": lambda visit: visit.problem.training_error(visit.point).double(),
+    "overlap": lambda visit: visit.problem.overlap(visit.point).amax(1),
+}
+
+
+def final_errors(
+    cell: dict[str, Any], device: str, settings: Sequence[Setting] | None = None, **options: Any
+) -> dict[str, pd.DataFrame]:
+    """Return the table ``runs``: a row a student, with its errors and overlap at its end.
+
+    Arguments are those of `train_students`.
+    """
+    trials, run = train_students(cell, device, settings, observe=ERRORS, **options)
+    measured = {name: value[:, -1].cpu().numpy() for name, value in run.observed.items()}
     names = [method_name(cell["batches"], momentum) for momentum in trials["momentum"]]
     return {"runs": trials.assign(method=names, **measured)}
+
+
+def learning_curves(
+    cell: dict[str, Any],
+    device: str,
+    settings: Sequence[Setting] | None = None,
+    records: int = 200,
+    **options: Any,
+) -> dict[str, pd.DataFrame]:
+    """Return the table ``curves``: a student's errors along its way, at epochs even in log.
+
+    Arguments are those of `train_students`; ``records`` is about how many epochs are kept.
+    """
+    epochs = record_steps(cell["epochs"], records)
+    per_epoch = steps_an_epoch(cell["batches"], cell["batch_fraction"])
+    looks = {"record": epochs * per_epoch, "observe": ERRORS}
+    trials, run = train_students(cell, device, settings, **looks, **options)
+    names = [method_name(cell["batches"], momentum) for momentum in trials["momentum"]]
+    trials = trials.assign(method=names, last=trials["epochs"]).drop(columns="epochs")
+    measured = {name: value.flatten().cpu().numpy() for name, value in run.observed.items()}
+    curves = trials.loc[trials.index.repeat(len(epochs))].reset_index(drop=True)
+    curves = curves.assign(epoch=np.tile(epochs.numpy(), len(trials)), **measured)
+    return {"curves": curves[curves.epoch <= curves["last"]].reset_index(drop=True)}
 
 
 def _sets(cell: dict[str, Any]) -> range:

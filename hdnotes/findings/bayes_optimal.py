@@ -22,7 +22,7 @@ from hdnotes.experiments.bayes_optimal import (
     RECOVERED,
     SYMMETRIC_DOOR,
 )
-from hdnotes.findings.phase_retrieval import source_crossings, source_points
+from hdnotes.findings.success import source_crossings, source_points
 from hdnotes.measures import crossings
 from hdnotes.measures.crossings import Crossing, crossing
 from hdnotes.reference import points

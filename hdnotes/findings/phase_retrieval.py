@@ -1,6 +1,6 @@
 """Findings of the chapter `phase_retrieval`: success curves, their crossings, and the claims."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from math import inf
 from typing import Any, NamedTuple
@@ -9,20 +9,27 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2
 
-from hdnotes.claims import Claim, Verdict, Word, share_interval, together
+from hdnotes.claims import Verdict, Word, share_interval, together
 from hdnotes.experiments.students import epochs
-from hdnotes.measures.crossings import Crossing, crossing, ratio
-from hdnotes.reference import points
+from hdnotes.findings.success import (
+    EQUAL,
+    LARGE,
+    SUCCESS,
+    above,
+    below,
+    between,
+    claim,
+    crossings,
+    equal,
+    listed,
+    runs,
+    source_crossings,
+    source_points,
+)
+from hdnotes.measures.crossings import Crossing, ratio
 
-#: A run is a success below this test error (document 2, Section 4.1).
-SUCCESS = 5e-3
-#: Numbers of the text, which are for p = 512 and more, are tested from this p on.
-LARGE = 512
 #: The largest learning rate of Figure 4.3.
 TEXT_RATE = 0.01
-#: Crossings nearer than this, as a factor, are called equal.
-EQUAL = 1.1
-
 #: The methods without momentum, and what each is called with it.
 PLAIN = ("P-SGD", "SGD", "GD")
 MOMENTA = {"none": "no momentum", "standard": "standard momentum"}
@@ -30,15 +37,6 @@ WITH = {name: f"{name} + momentum" for name in PLAIN}
 
 
 # --- runs ----------------------------------------------------------------------------------------
-
-
-def runs(results: Any, kind: str = "success", **values: Any) -> pd.DataFrame:
-    """Return the runs of a kind of cell with these values, a row a run, with its ``success``."""
-    table = results.table("runs")
-    table = table[table.kind.eq(kind)]
-    for name, value in values.items():
-        table = table[table[name].isin(value if isinstance(value, tuple) else (value,))]
-    return table.assign(success=table.test_error < SUCCESS)
 
 
 class Base(NamedTuple):
@@ -104,12 +102,6 @@ def _at_base(results: Any, **values: Any) -> pd.DataFrame:
     )
 
 
-def source_points(figure: str) -> pd.DataFrame:
-    """Return the source's points of one figure, a row a method, size and alpha."""
-    table = points("phase_retrieval")
-    return table[table.figure.astype(str).eq(figure)].rename(columns={"success": "share"})
-
-
 def as_said(features: int) -> tuple[float, float, float, int]:
     """Return the text's learning rate, batch fraction, persistence and epochs."""
     return 0.005, 0.5, 2.0, epochs(features)
@@ -140,49 +132,6 @@ def published(results: Any, figure: str) -> pd.DataFrame:
     return table if at[1:] == as_said(at.features) else table.head(0)
 
 
-# --- crossings -----------------------------------------------------------------------------------
-
-
-def crossings(table: pd.DataFrame, by: Sequence[str] = ("method",)) -> dict[Any, Crossing]:
-    """Return the crossing of each group of runs."""
-    return {_key(key): _crossing(rows) for key, rows in table.groupby(list(by), sort=False)}
-
-
-def _crossing(table: pd.DataFrame) -> Crossing:
-    counts = table.groupby(["alpha", "set"]).success.agg(["sum", "size"]).reset_index()
-    return crossing(counts.alpha, counts["sum"], counts["size"], by_data_set=True)
-
-
-def source_crossings(figure: str, by: Sequence[str] = ("method",)) -> dict[Any, Crossing]:
-    """Return the same fit to the source's points, whose every run has its own data."""
-    table = source_points(figure)
-    return {
-        _key(key): crossing(rows.alpha, (rows.share * rows.runs).round(), rows.runs)
-        for key, rows in table.groupby(list(by), sort=False)
-    }
-
-
-def _key(values: tuple[Any, ...]) -> Any:
-    return values if len(values) > 1 else values[0]
-
-
-def crossing_table(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Return the crossings as rows, for a figure: the columns of ``by``, low, crossing, high."""
-    return _rows(crossings(table, by), by)
-
-
-def source_crossing_table(figure: str, by: Sequence[str]) -> pd.DataFrame:
-    """Return the same of the source's points."""
-    return _rows(source_crossings(figure, by), by)
-
-
-def _rows(found: dict[Any, Crossing], by: Sequence[str]) -> pd.DataFrame:
-    """Return one row a crossing; one beyond what was run is missing, its interval is not."""
-    rows = [(*(key if isinstance(key, tuple) else (key,)), *found[key]) for key in found]
-    table = pd.DataFrame(rows, columns=[*by, "low", "crossing", "high"])
-    return table.assign(crossing=table.crossing.where(table.crossing.between(0, inf, "neither")))
-
-
 def floor_share(features: int) -> float:
     """Return the share of teachers left as drawn whose error cannot fall below 5e-3.
 
@@ -202,41 +151,17 @@ def floor_share(features: int) -> float:
 # --- the claims ----------------------------------------------------------------------------------
 
 
-def _below(a: Crossing, threshold: float) -> Word:
-    if a.high < threshold:
-        return "holds"
-    return "fails" if a.low >= threshold else "undecided"
-
-
-def _above_one(a: Crossing) -> Word:
-    return "holds" if a.low > 1 else "fails" if a.high <= 1 else "undecided"
-
-
-def _between(a: Crossing, low: float, high: float) -> Word:
-    if low <= a.low and a.high <= high:
-        return "holds"
-    return "fails" if a.high < low or a.low > high else "undecided"
-
-
-def _equal(a: Crossing, b: Crossing) -> Word:
-    return _between(ratio(a, b), 1 / EQUAL, EQUAL)
-
-
 def _if_said(at: Base, word: Word) -> Word:
     """Leave a number of the text undecided where p is small or the settings are not the text's."""
     return word if at.features >= LARGE and at[1:] == as_said(at.features) else "undecided"
-
-
-def _listed(found: dict[Any, Crossing]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in found.items())
 
 
 def _advantage(results: Any) -> Verdict:
     found = crossings(figure_methods(results))
     best, others = found["P-SGD"], {name: found[name] for name in ("SGD", "GD")}
     return Verdict(
-        together(*(_below(ratio(best, other), 1) for other in others.values())),
-        rf"50 % crossings in $\alpha$: P-SGD {best}, {_listed(others)}.",
+        together(*(below(ratio(best, other), 1) for other in others.values())),
+        rf"50 % crossings in $\alpha$: P-SGD {best}, {listed(others)}.",
     )
 
 
@@ -244,8 +169,8 @@ def _no_effect(results: Any) -> Verdict:
     found = crossings(figure_methods(results))
     pairs = {name: ratio(found[WITH[name]], found[name]) for name in ("GD", "SGD")}
     return Verdict(
-        together(*(_between(pair, 1 / EQUAL, EQUAL) for pair in pairs.values())),
-        f"Crossing with Nesterov momentum over that without: {_listed(pairs)}; equal means within "
+        together(*(between(pair, 1 / EQUAL, EQUAL) for pair in pairs.values())),
+        f"Crossing with Nesterov momentum over that without: {listed(pairs)}; equal means within "
         f"{100 * (EQUAL - 1):.0f} %.",
     )
 
@@ -254,7 +179,7 @@ def _momentum_helps(results: Any) -> Verdict:
     found = crossings(figure_methods(results))
     with_it, without = found["P-SGD + momentum"], found["P-SGD"]
     return Verdict(
-        _below(ratio(with_it, without), 1),
+        below(ratio(with_it, without), 1),
         f"P-SGD crosses at {with_it} with momentum and at {without} without it.",
     )
 
@@ -265,7 +190,7 @@ def _around_two(results: Any) -> Verdict:
     found = crossings(figure_methods(results))["P-SGD + momentum"]
     theirs = source_crossings("4.1")["P-SGD + momentum"]
     return Verdict(
-        _if_said(at, _between(found, 1.8, 2.2)),
+        _if_said(at, between(found, 1.8, 2.2)),
         f"Ours crosses at {found}, at p = {at.features} within {at.epochs:,} epochs; "
         f"the same fit to the source's own points gives {theirs}.",
     )
@@ -276,7 +201,7 @@ def _same_order(results: Any) -> Verdict:
     words, parts = [], []
     for size in _sizes(found):
         at = [found[size, name] for name in ("P-SGD + momentum", "P-SGD", "GD")]
-        words += [_below(ratio(*pair), 1) for pair in pairwise(at)]
+        words += [below(ratio(*pair), 1) for pair in pairwise(at)]
         parts.append(f"p = {size}: " + " < ".join(f"{one.middle:.2f}" for one in at))
     return Verdict(
         together(*words), "P-SGD with momentum, P-SGD, GD cross at " + "; ".join(parts) + "."
@@ -297,20 +222,20 @@ def _drift(results: Any, method: str) -> tuple[Crossing, str]:
 
 def _gd_drifts(results: Any) -> Verdict:
     moved, words = _drift(results, "GD")
-    return Verdict(_above_one(moved), f"{words}; largest over smallest p: {moved}.")
+    return Verdict(above(moved, 1), f"{words}; largest over smallest p: {moved}.")
 
 
 def _stays(results: Any) -> Verdict:
     moved, words = _drift(results, "P-SGD + momentum")
     found = crossings(figure_sizes(results), ("features", "method"))
-    near = [_between(found[size, "P-SGD + momentum"], 1.8, 2.2) for size in _sizes(found)]
+    near = [between(found[size, "P-SGD + momentum"], 1.8, 2.2) for size in _sizes(found)]
     theirs = [
         f"{value} at p = {size}"
         for (size, method), value in source_crossings("4.2", ("features", "method")).items()
         if method == "P-SGD + momentum"
     ]
     return Verdict(
-        _if_said(base(results), together(_between(moved, 1 / EQUAL, EQUAL), *near)),
+        _if_said(base(results), together(between(moved, 1 / EQUAL, EQUAL), *near)),
         f"{words}; the source's own points: {', '.join(theirs)}.",
     )
 
@@ -322,8 +247,8 @@ def _nesterov(results: Any) -> Verdict:
     table = table[table.alpha.isin(sizes[sizes == 2].index)]
     found = crossings(table, ("momentum",))
     return Verdict(
-        _equal(found["Nesterov"], found["standard"]),
-        f"With momentum P-SGD crosses at: {_listed(found)}.",
+        equal(found["Nesterov"], found["standard"]),
+        f"With momentum P-SGD crosses at: {listed(found)}.",
     )
 
 
@@ -360,8 +285,8 @@ def _gains(results: Any, series: Sequence[str]) -> dict[str, Crossing]:
 def _larger_rates(results: Any) -> Verdict:
     gains = _gains(results, _fractions(_rate_crossings(results)))
     return Verdict(
-        together(*(_below(gain, 1) for gain in gains.values())),
-        f"Crossing at the largest learning rate over that at the smallest: {_listed(gains)}.",
+        together(*(below(gain, 1) for gain in gains.values())),
+        f"Crossing at the largest learning rate over that at the smallest: {listed(gains)}.",
     )
 
 
@@ -379,27 +304,27 @@ def _smaller_batches(results: Any) -> Verdict:
         for factor in factors
     }
     return Verdict(
-        together(*(_below(one, 1) for one in ratios.values())),
-        f"Crossing at {small} over that at {large}: {_listed(ratios)}.",
+        together(*(below(one, 1) for one in ratios.values())),
+        f"Crossing at {small} over that at {large}: {listed(ratios)}.",
     )
 
 
 def _steps(results: Any) -> Verdict:
     """Test hd-pr-a: larger steps help by themselves."""
     gains = _gains(results, ["steps alone"])
-    return Verdict(together(*(_below(gain, 1) for gain in gains.values())), _grown(results, gains))
+    return Verdict(together(*(below(gain, 1) for gain in gains.values())), _grown(results, gains))
 
 
 def _switches(results: Any) -> Verdict:
     """Test hd-pr-b: faster switches by themselves do not help, up to what counts as equal."""
     gains = _gains(results, ["switches alone"])
-    words = [_between(gain, 1 / EQUAL, inf) for gain in gains.values()]
+    words = [between(gain, 1 / EQUAL, inf) for gain in gains.values()]
     return Verdict(together(*words), _grown(results, gains))
 
 
 def _grown(results: Any, gains: dict[str, Crossing]) -> str:
     low, high = _ends(results)
-    return f"Crossing after a growth of {high / low:g} times over that before: {_listed(gains)}."
+    return f"Crossing after a growth of {high / low:g} times over that before: {listed(gains)}."
 
 
 def _unstable(results: Any) -> Verdict:
@@ -414,9 +339,9 @@ def _unstable(results: Any) -> Verdict:
         for momentum, word in MOMENTA.items()
     }
     return Verdict(
-        together(*(_above_one(one) for one in ratios.values())),
+        together(*(above(one, 1) for one in ratios.values())),
         f"Crossing at {beyond / text:g} times the text's largest learning rate over that at it, "
-        f"{large}: {_listed(ratios)}.",
+        f"{large}: {listed(ratios)}.",
     )
 
 
@@ -446,91 +371,73 @@ def way_rows(results: Any) -> list[list[str]]:
     return rows
 
 
-def _claim(
-    name: str, sentence: str, source: str, test: Callable[[Any], Verdict], *, sizes: int = 1
-) -> Claim:
-    """Return a claim that stays undecided where its runs, or enough sizes, are missing."""
-
-    def guarded(results: Any) -> Verdict:
-        if figure_sizes(results).features.nunique() < sizes:
-            return Verdict("undecided", f"It needs {sizes} or more sizes.")
-        try:
-            return test(results)
-        except KeyError:  # a curve that is not there
-            return Verdict("undecided", "Some of the runs that it needs were not asked for.")
-
-    return Claim(name, sentence, source, guarded)
-
-
 CLAIMS = (
-    _claim(
+    claim(
         "d2-4-1-a",
         "P-SGD needs far fewer samples than GD and SGD.",
         "Section 4.1, item 2; Figure 4.1",
         _advantage,
     ),
-    _claim(
+    claim(
         "d2-4-1-b",
         "Momentum does little for GD and SGD.",
         "Section 4.1, item 1; Figure 4.1",
         _no_effect,
     ),
-    _claim(
+    claim(
         "d2-4-1-c",
         "Momentum helps P-SGD further.",
         "Section 4.1, item 3; Figure 4.1",
         _momentum_helps,
     ),
-    _claim(
+    claim(
         "d2-4-1-d",
         "With momentum P-SGD converges at sample complexities around 2.0.",
         "caption of Figure 4.1",
         _around_two,
     ),
-    _claim(
+    claim(
         "d2-4-2-a",
         "The order of P-SGD with momentum, P-SGD and GD is the same at every p.",
         "Section 4.1; Figure 4.2",
         _same_order,
         sizes=2,
     ),
-    _claim(
+    claim(
         "d2-4-2-b",
         r"GD's curve moves to larger $\alpha$ as $p$ grows.",
         "Section 4.1; Figure 4.2",
         _gd_drifts,
         sizes=2,
     ),
-    _claim(
+    claim(
         "d2-4-2-c",
         "P-SGD with momentum has its transition around 2.0 at every p.",
         "Section 4.1; Figure 4.2",
         _stays,
         sizes=2,
     ),
-    _claim(
+    claim(
         "d2-4-2-d",
         "Nesterov and standard momentum make no difference.",
         "Section 4.1, on Figure 4.2",
         _nesterov,
     ),
-    _claim("d2-4-3-a", "Larger learning rates do better.", "caption of Figure 4.3", _larger_rates),
-    _claim(
-        "d2-4-3-b", "A smaller batch may help a bit.", "caption of Figure 4.3", _smaller_batches
-    ),
-    _claim(
+    claim("d2-4-3-a", "Larger learning rates do better.", "caption of Figure 4.3", _larger_rates),
+    claim("d2-4-3-b", "A smaller batch may help a bit.", "caption of Figure 4.3", _smaller_batches),
+    claim(
         "hd-pr-a",
         "A larger learning rate helps by its longer steps, with the switch rate held.",
         "the text changes both at once; tested by us",
         _steps,
     ),
-    _claim(
+    claim(
         "hd-pr-b",
         "The faster switches that P-SGD ties to the learning rate do not help by themselves.",
         "the text changes both at once; tested by us",
         _switches,
     ),
-    _claim(
+    claim(
         "d2-4-3-c",
         "Still larger learning rates make the dynamics unstable.",
         "caption of Figure 4.3",

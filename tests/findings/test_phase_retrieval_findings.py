@@ -8,7 +8,7 @@ import pytest
 
 from hdnotes.experiments.phase_retrieval import Parameters, cells
 from hdnotes.experiments.students import method_name
-from hdnotes.findings import phase_retrieval
+from hdnotes.findings import phase_retrieval, success
 
 ALPHAS = tuple(np.geomspace(1, 9, 24).round(3).tolist())
 TEXT = Parameters(
@@ -143,7 +143,7 @@ def test_what_was_not_run_decides_nothing(parameters, names):
 
 
 def test_the_sources_crossings_are_those_the_text_speaks_of():
-    found = phase_retrieval.source_crossings("4.1")
+    found = success.source_crossings("4.1")
     assert found["P-SGD + momentum"].middle == pytest.approx(2.2, abs=0.1)
     assert found["P-SGD"].middle == pytest.approx(3.0, abs=0.2)
     assert all(4.9 < found[name].middle < 5.7 for name in ("GD", "SGD"))

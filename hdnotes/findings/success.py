@@ -1,0 +1,124 @@
+"""What the findings of document 2's chapters share: runs, success curves, their 50 % points.
+
+A run is a row of the table ``runs`` of `experiments.students`. Two curves are compared by the ratio
+of their crossings, whose interval says whether one is ahead, both are equal, or nobody can tell.
+"""
+
+from collections.abc import Callable, Sequence
+from math import inf
+from typing import Any
+
+import pandas as pd
+
+from hdnotes.claims import Claim, Verdict, Word
+from hdnotes.measures.crossings import Crossing, crossing, ratio
+from hdnotes.reference import points
+
+#: A run is a success below this test error (document 2, Section 4.1).
+SUCCESS = 5e-3
+#: Numbers of the text, which are for p = 512 and more, are tested from this p on.
+LARGE = 512
+#: Crossings nearer than this, as a factor, are called equal.
+EQUAL = 1.1
+
+
+def runs(results: Any, kind: str = "success", **values: Any) -> pd.DataFrame:
+    """Return the runs of a kind of cell with these values, a row a run, with its ``success``."""
+    table = results.table("runs")
+    table = table[table.kind.eq(kind)]
+    for name, value in values.items():
+        table = table[table[name].isin(value if isinstance(value, tuple) else (value,))]
+    return table.assign(success=table.test_error < SUCCESS)
+
+
+def source_points(figure: str) -> pd.DataFrame:
+    """Return the source's points of one figure of document 2, a row a method, size and alpha."""
+    table = points("phase_retrieval")
+    return table[table.figure.astype(str).eq(figure)].rename(columns={"success": "share"})
+
+
+def crossings(table: pd.DataFrame, by: Sequence[str] = ("method",)) -> dict[Any, Crossing]:
+    """Return the crossing of each group of runs."""
+    return {_key(key): _crossing(rows) for key, rows in table.groupby(list(by), sort=False)}
+
+
+def _crossing(table: pd.DataFrame) -> Crossing:
+    counts = table.groupby(["alpha", "set"]).success.agg(["sum", "size"]).reset_index()
+    return crossing(counts.alpha, counts["sum"], counts["size"], by_data_set=True)
+
+
+def source_crossings(figure: str, by: Sequence[str] = ("method",)) -> dict[Any, Crossing]:
+    """Return the same fit to the source's points, whose every run has its own data."""
+    table = source_points(figure)
+    return {
+        _key(key): crossing(rows.alpha, (rows.share * rows.runs).round(), rows.runs)
+        for key, rows in table.groupby(list(by), sort=False)
+    }
+
+
+def _key(values: tuple[Any, ...]) -> Any:
+    return values if len(values) > 1 else values[0]
+
+
+def crossing_table(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Return the crossings as rows, for a figure: the columns of ``by``, low, crossing, high."""
+    return _rows(crossings(table, by), by)
+
+
+def source_crossing_table(figure: str, by: Sequence[str]) -> pd.DataFrame:
+    """Return the same of the source's points."""
+    return _rows(source_crossings(figure, by), by)
+
+
+def _rows(found: dict[Any, Crossing], by: Sequence[str]) -> pd.DataFrame:
+    """Return one row a crossing; one beyond what was run is missing, its interval is not."""
+    rows = [(*(key if isinstance(key, tuple) else (key,)), *found[key]) for key in found]
+    table = pd.DataFrame(rows, columns=[*by, "low", "crossing", "high"])
+    return table.assign(crossing=table.crossing.where(table.crossing.between(0, inf, "neither")))
+
+
+def below(a: Crossing, threshold: float) -> Word:
+    """Say whether a crossing, or a ratio of two, is below ``threshold``: its interval has to be."""
+    if a.high < threshold:
+        return "holds"
+    return "fails" if a.low >= threshold else "undecided"
+
+
+def above(a: Crossing, threshold: float) -> Word:
+    """Say whether it is above ``threshold``."""
+    if a.low > threshold:
+        return "holds"
+    return "fails" if a.high <= threshold else "undecided"
+
+
+def between(a: Crossing, low: float, high: float) -> Word:
+    """Say whether it lies between ``low`` and ``high``."""
+    if low <= a.low and a.high <= high:
+        return "holds"
+    return "fails" if a.high < low or a.low > high else "undecided"
+
+
+def equal(a: Crossing, b: Crossing) -> Word:
+    """Say whether two crossings are nearer than `EQUAL`."""
+    return between(ratio(a, b), 1 / EQUAL, EQUAL)
+
+
+def listed(found: dict[Any, Crossing]) -> str:
+    """Return crossings with their names, as a sentence of evidence shows them."""
+    return ", ".join(f"{name} {value}" for name, value in found.items())
+
+
+def claim(
+    name: str, sentence: str, source: str, test: Callable[[Any], Verdict], *, sizes: int = 1
+) -> Claim:
+    """Return a claim that stays undecided where its runs, or enough sizes, are missing."""
+
+    def guarded(results: Any) -> Verdict:
+        if sizes > 1 and results.table("runs").features.nunique() < sizes:
+            return Verdict("undecided", f"It needs {sizes} or more sizes.")
+        try:
+            return test(results)
+        except KeyError:  # a curve that is not there
+            return Verdict("undecided", "Some of the runs that it needs were not asked for.")
+
+    return Claim(name, sentence, source, guarded)
