@@ -11,6 +11,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hdnotes.experiments import catalogue
@@ -47,7 +48,14 @@ def _compute(options: argparse.Namespace) -> int:
     from hdnotes import runner
 
     for name in _chapters(options):
-        runner.compute(name, options.profile, _given(options), options.device, options.refresh)
+        runner.compute(
+            name,
+            options.profile,
+            _given(options),
+            options.device,
+            options.refresh,
+            scheduler=options.scheduler,
+        )
     return 0
 
 
@@ -60,7 +68,14 @@ def _run(options: argparse.Namespace) -> int:
     else:
         jobs = [(name, options.profile) for name in _chapters(options)]
     for name, profile in jobs:
-        page = runner.run(name, profile, _given(options), options.device, options.refresh)
+        page = runner.run(
+            name,
+            profile,
+            _given(options),
+            options.device,
+            options.refresh,
+            scheduler=options.scheduler,
+        )
         print(f"{name}: {page}")
     return 0
 
@@ -90,6 +105,21 @@ def _status(options: argparse.Namespace) -> int:
     return 0
 
 
+def _merge(options: argparse.Namespace) -> int:
+    from hdnotes import runner
+
+    conflicts = 0
+    for name, found in runner.merge(options.folder, options.replace):
+        known = f"{len(found.same)} were here"
+        taken = "replaced" if options.replace else "kept as they are here"
+        differ = f", {len(found.conflicts)} with other rows {taken}" * bool(found.conflicts)
+        print(f"{name}: {len(found.added)} cells added, {known}{differ}")
+        conflicts += len(found.conflicts)
+    if conflicts and not options.replace:
+        return _say(f"{conflicts} cells differ and stay as they are; --replace takes the others.")
+    return 0
+
+
 def _clean(options: argparse.Namespace) -> int:
     from hdnotes import runner
 
@@ -104,7 +134,14 @@ def _site(options: argparse.Namespace) -> int:
     return 0
 
 
-_COMMANDS = {"run": _run, "compute": _compute, "status": _status, "clean": _clean, "site": _site}
+_COMMANDS = {
+    "run": _run,
+    "compute": _compute,
+    "merge": _merge,
+    "status": _status,
+    "clean": _clean,
+    "site": _site,
+}
 
 
 def _parser(epilog: str) -> argparse.ArgumentParser:
@@ -133,6 +170,12 @@ def _parser(epilog: str) -> argparse.ArgumentParser:
                 action="store_true",
                 help="only chapters without a page, each at the richest profile in the store",
             )
+    text = "take over results that another machine computed"
+    command = commands.add_parser("merge", help=text, description=f"{text.capitalize()}.")
+    command.add_argument("folder", type=Path, help="a copy of that machine's folder of results")
+    command.add_argument(
+        "--replace", action="store_true", help="where rows differ take theirs; default: keep ours"
+    )
     command = commands.add_parser("status", help="list the chapters and the state of their results")
     command.add_argument("--json", action="store_true", help="as JSON; wall times in seconds")
     command = commands.add_parser("clean", help="remove the built site")
@@ -162,6 +205,11 @@ def _add_computing(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--refresh", action="store_true", help="compute again what other code has made"
+    )
+    command.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="let the workers of a Dask cluster compute, as in tcp://host:8786",
     )
     command.add_argument(
         "-p",
@@ -212,7 +260,8 @@ def _chapters(options: argparse.Namespace) -> list[str]:
     for name in names:
         experiment = catalogue.load(name)
         parameters.resolve(experiment, options.profile, _given(options), check_memory=False)
-    devices.resolve(options.device)
+    if not options.scheduler:
+        devices.resolve(options.device)
     return names
 
 

@@ -22,6 +22,8 @@ from typing import Any
 from hdnotes import devices
 from hdnotes.experiments import catalogue, parameters
 from hdnotes.store import store
+from hdnotes.store.merge import Merged
+from hdnotes.store.merge import merge as merged
 from hdnotes.store.store import Store
 from hdnotes.store.sweep import MissingResults, Results, cell_key, load, sweep
 
@@ -68,6 +70,7 @@ def compute(
     device: str = "auto",
     refresh: bool = False,
     layout: Layout | None = None,
+    scheduler: str | None = None,
 ) -> Results:
     """Compute what a chapter's results lack, and fold them.
 
@@ -83,6 +86,8 @@ def compute(
         Compute stale results too.
     layout
         Where results lie; this project's folders by default.
+    scheduler
+        Address of a Dask scheduler whose workers compute; by default this process does.
 
     Raises
     ------
@@ -93,11 +98,16 @@ def compute(
     """
     experiment = catalogue.load(name)
     resolved = parameters.resolve(experiment, profile, given, check_memory=False)
-    device = devices.resolve(device)
-    chosen = given or {"profile": profile}
-    fits = partial(parameters.require_memory, experiment, resolved, chosen, device)
     place, cells = (layout or Layout.default()).store(name), experiment.cells(resolved)
-    results = sweep(experiment, cells, place, device=device, refresh=refresh, before=fits)
+    if scheduler:  # each worker chooses its device, and its own memory binds it
+        results = sweep(
+            experiment, cells, place, device=device, refresh=refresh, scheduler=scheduler
+        )
+    else:
+        device = devices.resolve(device)
+        chosen = given or {"profile": profile}
+        fits = partial(parameters.require_memory, experiment, resolved, chosen, device)
+        results = sweep(experiment, cells, place, device=device, refresh=refresh, before=fits)
     place.fold([cell_key(experiment, cell) for cell in cells])
     return results
 
@@ -109,6 +119,7 @@ def run(
     device: str = "auto",
     refresh: bool = False,
     layout: Layout | None = None,
+    scheduler: str | None = None,
 ) -> Path:
     """Compute a chapter, execute its notebook and put the page into the book.
 
@@ -128,7 +139,7 @@ def run(
     source = layout.notebooks / f"{name}.ipynb"
     if name in catalogue.names() and not source.is_file():
         raise ValueError(f"chapter {name} has no notebook: {source} is missing.")
-    compute(name, profile, given, device, refresh, layout)
+    compute(name, profile, given, device, refresh, layout, scheduler)
     build = layout.book / "_build"
     build.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="page-", dir=build) as folder:
@@ -141,6 +152,43 @@ def run(
 
     scorecard.write(layout.book)
     return layout.page(name)
+
+
+def merge(
+    folder: Path, replace: bool = False, layout: Layout | None = None
+) -> Iterator[tuple[str, Merged]]:
+    """Take over the results of every chapter that lie in another folder of results.
+
+    Parameters
+    ----------
+    folder
+        Where another machine wrote: a copy of its `results/`, or of what it calls
+        `HDNOTES_RESULTS`.
+    replace
+        Whether theirs take the place of ours where rows differ.
+    layout
+        Where ours lie.
+
+    Yields
+    ------
+    tuple of str and Merged
+        Each chapter that has results there, and what was met.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds no results of a chapter.
+    StoreError
+        If a result cannot be written.
+    """
+    chapters = [name for name in catalogue.names() if (folder / name).is_dir()]
+    if not chapters:
+        raise ValueError(f"there are no results of a chapter in {folder}.")
+    for name in chapters:
+        yield (
+            name,
+            merged((layout or Layout.default()).store(name), Store(folder / name), replace=replace),
+        )
 
 
 def missing_pages(layout: Layout) -> list[tuple[str, str]]:

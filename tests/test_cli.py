@@ -1,17 +1,20 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import tiny
 
 import hdnotes.experiments
 from hdnotes import cli, memory, runner
-from hdnotes.store.store import StoreError
+from hdnotes.store import cluster
+from hdnotes.store.store import Store, StoreError
 
 LIGHT = ["torch", "numpy", "pandas", "pyarrow", "matplotlib", "papermill", "scipy"]
 
@@ -241,3 +244,38 @@ def test_a_signal_stops_the_command_with_one_sentence(tmp_path):
     shown = process.communicate()[1]
     assert process.returncode == 130
     assert shown.splitlines()[-1].startswith("hdnotes: interrupted")
+
+
+def test_results_of_another_machine_are_merged_and_what_differs_is_told(layout, tmp_path, capsys):
+    compute = ["compute", "tiny", "--device", "cpu"]
+    assert cli.main(compute) == 0
+    there = tmp_path / "there"
+    shutil.copytree(layout.results, there)
+    shutil.rmtree(layout.results)
+    assert cli.main(["merge", str(there)]) == 0
+    assert "tiny: 4 cells added, 0 were here\n" in capsys.readouterr().out
+    assert cli.main(["compute", "tiny", "--profile", "smoke", "--device", "cpu"]) == 0
+    store = Store(there / "tiny")
+    (key, *_) = store.finished()
+    manifest = store.get(key).manifest
+    store.put(key, manifest, {"rows": pd.DataFrame({"x": [-1.0]})})
+    assert cli.main(["merge", str(there)]) == 2
+    said = capsys.readouterr()
+    assert "0 cells added, 3 were here, 1 with other rows kept as they are here" in said.out
+    assert said.err == "hdnotes: 1 cells differ and stay as they are; --replace takes the others.\n"
+    assert cli.main(["merge", str(there), "--replace"]) == 0
+    assert layout.store("tiny").get(key).tables["rows"]["x"].to_pylist() == [-1.0]
+
+
+def test_merging_a_folder_without_results_is_one_sentence(tmp_path, capsys):
+    assert cli.main(["merge", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (
+        f"hdnotes: there are no results of a chapter in {tmp_path}.\n"
+    )
+
+
+def test_a_scheduler_that_does_not_answer_is_one_sentence(monkeypatch, capsys):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(cluster, "PATIENCE_S", 0)
+    assert cli.main(["compute", "tiny", "--scheduler", "tcp://127.0.0.1:1"]) == 2
+    assert "scheduler = 'tcp://127.0.0.1:1' does not answer" in capsys.readouterr().err

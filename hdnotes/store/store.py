@@ -103,6 +103,11 @@ class Store:
         # A fold moves cells from loose to folded: looking in this order never misses one.
         return self._read_loose(key) or self._read_folded().cell(key)
 
+    def finished(self) -> list[str]:
+        """List the keys of all finished cells, damaged ones included."""
+        loose = self._loose() if self._cells.is_dir() else []
+        return sorted({*loose, *self._read_folded().manifests})
+
     def put(
         self, key: str, manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]
     ) -> None:

@@ -3,15 +3,17 @@
 An experiment is anything with a `NAME`, a `VERSION` and a `run(cell, device)` that returns tables
 of rows. A cell is a flat dictionary; its key is a hash of name, version and cell, so a result is
 found again whatever the order, the profile or the machine. Processes may share a store: each cell
-is computed by the one that holds its lock, the others come back for it.
+is computed by the one that holds its lock, the others come back for it. With a scheduler the
+workers of a cluster compute, and this process writes down what they send.
 """
 
 import platform
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -23,11 +25,18 @@ import torch
 from tqdm import tqdm
 
 from hdnotes import checkpoints, devices, memory
+from hdnotes.store import cluster
 from hdnotes.store.files import canonical, digest
 from hdnotes.store.source import fingerprint
-from hdnotes.store.store import Cell, Store
+from hdnotes.store.store import Cell, Store, StoreError
 
 _PAUSE = 0.1
+
+#: Held by the thread of a worker that computes: torch and the checkpoints serve one cell.
+_one_at_a_time = threading.Lock()
+
+#: A cell's manifest and its tables of rows.
+Made = tuple[dict[str, Any], dict[str, pd.DataFrame]]
 
 
 class MissingResults(LookupError):
@@ -102,6 +111,7 @@ def sweep(
     progress: bool = True,
     note: str | None = None,
     before: Callable[[], None] | None = None,
+    scheduler: str | None = None,
 ) -> Results:
     """Compute the cells that are missing and return the results of all.
 
@@ -115,7 +125,7 @@ def sweep(
     store
         Where results lie.
     device
-        "cpu" or "cuda", handed to `run`.
+        "cpu" or "cuda", handed to `run`; with a scheduler "auto" is each worker's own choice.
     refresh
         Compute stale cells too.
     progress
@@ -124,11 +134,15 @@ def sweep(
         Text beside the bar, the experiment's name by default.
     before
         Called once if there is anything to compute, before that: the place to refuse.
+    scheduler
+        Address of a Dask scheduler whose workers compute; by default this process does.
 
     Raises
     ------
     StoreError
         If a result cannot be written. Whatever stops a sweep, finished cells are kept.
+    ValueError
+        If the scheduler does not answer.
     """
     keys = {cell_key(experiment, cell): cell for cell in cells}
     sources = {key: fingerprint(_code(experiment, cell)) for key, cell in keys.items()}
@@ -148,18 +162,28 @@ def sweep(
         file=sys.stderr,
         disable=not (progress and waiting),
     ) as bar:
-        while waiting:
-            key = waiting.pop(0)
+
+        def keep(key: str, making: AbstractContextManager[Made]) -> bool:
+            """Put a result into the store, unless another process is at the cell."""
             with store.claim(key) as ours:
                 if ours and not done(key):
-                    with checkpoints.kept(store.folder / ".runs" / f"{key}-{sources[key]}"):
-                        manifest, tables = _compute(experiment, keys[key], device, sources[key])
-                        store.put(key, manifest, tables)
+                    with making as made:
+                        store.put(key, *made)
             if ours:
+                waiting.remove(key)
                 bar.update()
             else:
-                waiting.append(key)
                 time.sleep(_PAUSE)
+            return ours
+
+        jobs = {key: (experiment, keys[key], device, sources[key], key) for key in waiting}
+        for key, made in _on_cluster(scheduler, jobs) if scheduler and jobs else ():
+            while not keep(key, nullcontext(made)):
+                pass
+        while waiting:
+            key = waiting[0]
+            if not keep(key, _made(*jobs[key], store.folder)):
+                waiting.append(waiting.pop(0))
     return load(experiment, cells, store)
 
 
@@ -230,10 +254,62 @@ def _found(experiment: Any, cells: Sequence[Mapping[str, Any]], store: Store) ->
     return [store.get(cell_key(experiment, cell)) for cell in cells]
 
 
-def _compute(
-    experiment: Any, cell: Mapping[str, Any], device: str, source: str
-) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
-    """Run one cell and record what it took."""
+def _on_cluster(scheduler: str, jobs: Mapping[str, tuple]) -> Iterator[tuple[str, Made]]:
+    """Yield what the workers send; a cell that fails is raised when all others are done.
+
+    A worker that dies takes the cells with it that wait there, and Dask blames them all: those
+    that it gives up are tried again, each alone.
+    """
+    failed: dict[str, Exception] = {}
+
+    def sent(tasks: Mapping[str, tuple]) -> Iterator[tuple[str, Made]]:
+        for key, found in cluster.computed(scheduler, _at_worker, tasks):
+            if isinstance(found, Exception):
+                failed[key] = found
+            else:
+                failed.pop(key, None)
+                yield key, found
+
+    yield from sent(jobs)
+    for key in [key for key, error in failed.items() if _ended_workers(error)]:
+        yield from sent({key: jobs[key]})
+    for key, error in failed.items():
+        if _ended_workers(error):
+            raise StoreError(
+                f"{len(failed)} of {len(jobs)} cells ended their workers again and again, as a "
+                f"worker does that runs out of memory; the first is {title(jobs[key][1])}."
+            ) from error
+        raise error
+
+
+def _ended_workers(error: Exception) -> bool:
+    return type(error).__name__ == "KilledWorker"
+
+
+def _at_worker(
+    experiment: Any, cell: Mapping[str, Any], device: str, source: str, key: str
+) -> Made:
+    """Run one cell on a worker, if its code is that of who asks."""
+    if fingerprint(_code(experiment, cell)) != source:
+        raise ValueError(
+            f"a worker at {platform.node()} holds other code of {experiment.NAME} than this "
+            "process; all have to run the same checkout."
+        )
+    here, device = Store.of(experiment.NAME).folder, devices.resolve(device)
+    with _one_at_a_time, _made(experiment, cell, device, source, key, here) as made:
+        return made
+
+
+@contextmanager
+def _made(
+    experiment: Any, cell: Mapping[str, Any], device: str, source: str, key: str, folder: Path
+) -> Iterator[Made]:
+    """Run one cell and record what it took; its checkpoints go when all is done with it."""
+    with checkpoints.kept(folder / ".runs" / f"{key}-{source}"):
+        yield _compute(experiment, cell, device, source)
+
+
+def _compute(experiment: Any, cell: Mapping[str, Any], device: str, source: str) -> Made:
     memory.forget_peak(device)
     start = time.perf_counter()
     tables = _code(experiment, cell)(dict(cell), device)
