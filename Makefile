@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ENOUGH := sys.version_info < (3, 11) and "hdnotes needs Python 3.11 or later: make PYTHON=python3.11"
 
-.PHONY: help setup book test benchmark clean
+.PHONY: help setup book paper test benchmark clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -20,6 +20,9 @@ setup: .venv/complete ## make .venv with everything the book and its tests need
 book: setup ## execute the chapters whose page is missing and build the site
 	@$(BIN)/hdnotes run --missing
 	@$(BIN)/hdnotes site
+
+paper: setup ## compute the sources' own sizes, on a GPU if there is one: make paper [CHAPTERS=egop]
+	$(BIN)/hdnotes run $(CHAPTERS) --profile paper
 
 test: setup ## lint, types, tests, every notebook at the smoke profile, and the built site
 	$(BIN)/ruff check .
