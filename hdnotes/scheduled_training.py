@@ -7,6 +7,7 @@ compared step by step. A run that leaves the range of its numbers goes on as wha
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -114,7 +115,8 @@ def train_scheduled(
 
 
 def _optimizer(arm: Arm, view: Tensor) -> torch.optim.Optimizer:
-    optimizer = find(arm.method.optimizer)([view], lr=1.0, **arm.method.settings)
+    kind: Any = find(arm.method.optimizer)
+    optimizer: torch.optim.Optimizer = kind([view], lr=1.0, **arm.method.settings)
     if arm.buffer is not None:
         optimizer.state[view]["momentum_buffer"] = arm.buffer.clone()
     return optimizer

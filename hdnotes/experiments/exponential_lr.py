@@ -28,7 +28,7 @@ NAME = "exponential_lr"
 VERSION = 1
 TITLE = "Exponential learning rates"
 
-#: What Li and Arora train with on CIFAR-10: learning rate, weight decay, momentum, batches an epoch.
+#: What Li and Arora train with on CIFAR-10; an epoch in updates.
 PUBLISHED = {"rate": 0.1, "weight_decay": 0.0005, "momentum": 0.9, "epoch": 391}
 #: The growth of the learning rate that they give: it is an epoch's.
 PUBLISHED_GROWTH = 1.481
@@ -38,6 +38,8 @@ SCALES = tuple(10.0**k for k in (-6, -3, -1, 1, 3, 6))
 TORCH_EPS = 1e-5
 #: Adam's eps here: 0 but where a gradient is exactly 0, as at pixels that are always white.
 ADAM_EPS = 1e-150
+#: Records of a run, and trials whose records are kept.
+RECORDS, KEPT = 40, 5
 #: Trials of the residual network.
 RESIDUAL_TRIALS = 5
 #: Images that outputs are compared on, at most.
@@ -232,7 +234,9 @@ def _lemma(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
         gap = (scale * scaled - gradient).norm(dim=1) / gradient.norm(dim=1)
         values = {"orthogonality": product, "scale_gap": gap}
         tables.append(_rows(values).assign(scale=scale))
-    return {"lemma": pd.concat(tables), "plane": _plane(problem, theta, gradient, batch)}
+    exact = cell["network"] == "relu" and cell["dtype"] == "float64" and cell["eps"] == 0
+    plane = {"plane": _plane(problem, theta, gradient, batch)} if exact else {}
+    return {"lemma": pd.concat(tables, ignore_index=True), **plane}
 
 
 def _plane(problem: Any, theta: Tensor, gradient: Tensor, batch: Tensor) -> pd.DataFrame:
@@ -300,7 +304,7 @@ def schedule(name: str, rate: float, steps: int) -> Tensor:
     Examples
     --------
     >>> schedule("steps", 1.0, 4).tolist()
-    [1.0, 1.0, 0.1, 0.01]
+    [1.0, 1.0, 0.1, 0.010000000000000002]
     """
     time = torch.arange(steps, dtype=torch.float64)
     if name == "cosine":
@@ -358,7 +362,7 @@ def _compare(task: _Task, cell: Mapping[str, Any], arms: Mapping[str, Arm]) -> d
     before; *twin*, a row an arm and trial, over the whole run.
     """
     trials = cell["trials"]
-    record, run = _train(task, cell, list(arms.values()), 60, judged=_judge(task, len(arms)))
+    record, run = _train(task, cell, list(arms.values()), RECORDS, judged=_judge(task, len(arms)))
     first = run.loss[:trials].repeat(len(arms), 1)
     loss_gap = (run.loss - first).abs()
     output_gap, error = run.observed["judged"].double().unbind(2)
@@ -392,8 +396,9 @@ def _compare(task: _Task, cell: Mapping[str, Any], arms: Mapping[str, Arm]) -> d
         }
     )
     ends = ends.assign(arm=names, trial=ends.trial % trials)
-    shown = curve.astype({name: "float32" for name in ("loss", "error")})
-    return {"curve": shown, "twin": ends}
+    small = ["loss", "loss_gap", "output_gap", "error", "effective_rate"]
+    kept = curve[curve.trial < KEPT].reset_index(drop=True)
+    return {"curve": kept.astype(dict.fromkeys(small, "float32")), "twin": ends}
 
 
 def _judge(task: _Task, arms: int) -> Callable[[Tensor], Tensor]:
@@ -443,7 +448,7 @@ def _overflow(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
 
 
 def _equilibrium(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
-    """Time how fast a start of twice the length is forgotten, and measure the angle of an update."""
+    """Time how fast a start of twice the length is forgotten; measure the angle of an update."""
     task = _task(cell, device)
     rates = torch.full((cell["steps"],), cell["rate"], dtype=torch.float64)
     settings: dict[str, Any] = {"weight_decay": cell["weight_decay"]}
@@ -451,7 +456,7 @@ def _equilibrium(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     settings |= {"eps": ADAM_EPS} if adam else {"momentum": cell["momentum"]}
     method = Method(cell["method"], settings)
     arms = [Arm(method, rates, factor * task.start) for factor in (1, 2)]
-    record, run = _train(task, cell, arms, 100)
+    record, run = _train(task, cell, arms, 60)
     power = 1 if adam else 2  # of the squared norm: what decays exponentially
     one, two = (run.squared_norm**power).split(cell["trials"])
     half = cell["steps"] // 2

@@ -1,9 +1,9 @@
-r"""Networks whose loss does not change when their weights are scaled (document 3, chapter exponential_lr).
+r"""Networks whose loss does not change when their weights are scaled (chapter exponential_lr).
 
-Every trained layer is followed by batch normalization without scale and shift, and the last layer is
-fixed: L(c theta) = L(theta) for every c > 0, layer by layer, as long as normalization adds no eps
-to the variance. The loss is the mean cross-entropy over the batch; a network is always judged by
-the statistics of the batch that it sees.
+Every trained layer is followed by batch normalization without scale and shift, and the last layer
+is fixed: L(c theta) = L(theta) for every c > 0, layer by layer, as long as normalization adds no
+eps to the variance. The loss is the mean cross-entropy over the batch; a network is always judged
+by the statistics of the batch that it sees.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-r"""The Rayleigh quotient, a scale-invariant loss without a network (document 3, chapter exponential_lr).
+r"""The Rayleigh quotient, a scale-invariant loss without a network (chapter exponential_lr).
 
 L(theta) = -theta^T C theta / ||theta||^2 with C = (1/n) sum_i x_i x_i^T, the second moment of a
 batch: its minimisers are the leading principal component of the data, at any length.
