@@ -100,7 +100,7 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
         **shared,
     }
     published = {name: PUBLISHED[name] for name in ("rate", "weight_decay", "momentum")}
-    long, short = (min(p.steps, most) for most in (3000, 400))
+    long, short = (min(p.steps, most) for most in (1500, 400))
     parts: dict[str, dict[str, Any]] = {
         "theorem": {"controls": [ZERO_BUFFER, NEITHER]},
         "no momentum": {"momentum": 0.0},
@@ -132,9 +132,9 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
         *(
             {"kind": "equilibrium", "method": method, "momentum": g, "rate": rate, **more, **shared}
             for method, g, rate, decays in (
-                ("SGD", 0.0, 0.1, (0.005, 0.02)),
-                ("SGD", 0.9, 0.1, (0.0005, 0.002)),
-                ("AdamW", 0.9, 0.01, (0.1, 0.4)),
+                ("SGD", 0.0, 0.1, (0.01, 0.04)),
+                ("SGD", 0.9, 0.1, (0.001, 0.004)),
+                ("AdamW", 0.9, 0.01, (0.2, 0.8)),
             )
             for decay in decays
             for more in [{"weight_decay": decay, "steps": long}]
@@ -244,9 +244,8 @@ def _plane(problem: Any, theta: Tensor, gradient: Tensor, batch: Tensor) -> pd.D
 
     The point is (1, 0) and the gradient points along the second axis.
     """
-    line = torch.linspace(-1.5, 1.5, 41, dtype=theta.dtype, device=theta.device)
-    x, y = torch.meshgrid(line[line > -0.4] + 1, line, indexing="xy")
-    x, y = x.flatten(), y.flatten()
+    along = torch.linspace(0.05, 2.55, 41, dtype=theta.dtype, device=theta.device)
+    x, y = torch.cartesian_prod(along, along - 1.3).T
     across = gradient[0] / gradient[0].norm() * theta[0].norm()
     points = x.unsqueeze(1) * theta[0] + y.unsqueeze(1) * across
     loss, _ = problem.take([0] * len(points)).loss_and_gradient(

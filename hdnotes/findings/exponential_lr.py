@@ -110,6 +110,21 @@ def schedules(results: Any) -> pd.DataFrame:
     return table[table.trial.eq(0)]
 
 
+def arrows(results: Any, shown: float = 0.8) -> pd.DataFrame:
+    """Return an update of gradient descent at weights of length 1 and 2, its end after its start.
+
+    Both at the learning rate that makes the first one ``shown`` long, in units of the length.
+    """
+    return pd.DataFrame(
+        [
+            (f"update at length {length:g}", length, end)
+            for length in (1.0, 2.0)
+            for end in (0.0, -shown / length)
+        ],
+        columns=["run", "x", "y"],
+    )
+
+
 def gradient_slopes(results: Any) -> list[float]:
     """Return the slope of log gradient length on log weight length in each growing run."""
     table = twins(results, "theorem", GROWTH, "curve")
@@ -132,20 +147,20 @@ def norm_arms(results: Any, table: str = "norms") -> pd.DataFrame:
 
 
 def equilibrium(results: Any) -> pd.DataFrame:
-    """Return the runs to equilibrium with what is predicted of them, a row a trial.
-
-    AdamW's steps have a length of their own, so its squared norm settles in 1 / (2 lambda eta).
-    """
+    """Return the runs to equilibrium with what is predicted of them, a row a trial."""
     table = results.table("equilibrium")
-    product = table.rate * table.weight_decay
-    adam = table.method.eq("AdamW")
-    g = table.momentum.where(~adam, 0.0)
-    table = table.assign(
-        product=product,
-        predicted_rotation=np.sqrt(2 * product / (1 + g)),
-        predicted_settled=np.where(adam, 1 / (2 * product), (1 - g) / (4 * product)),
+    predicted = [
+        (theory.adam_rotation(product, g), theory.adam_settling(product))
+        if method == "AdamW"
+        else (theory.rotation(product, g), theory.settling(product, g))
+        for method, product, g in zip(
+            table.method, table.rate * table.weight_decay, table.momentum, strict=True
+        )
+    ]
+    rotations, settled = zip(*predicted, strict=True)
+    return table.assign(
+        predicted_rotation=rotations, predicted_settled=settled, setting=_settings(table)
     )
-    return table.assign(setting=_settings(table))
 
 
 def settling(results: Any) -> pd.DataFrame:
@@ -494,8 +509,8 @@ CLAIMS = (
     ),
     Claim(
         "hd-lr-f",
-        "In equilibrium an update turns the weights by "
-        r"$\sqrt{2\lambda\eta/(1+g)}$, for SGD and, with $g = 0$, for AdamW.",
+        r"In equilibrium an update turns the weights by $\sqrt{2\lambda\eta/(1+g)}$ with SGD and "
+        r"$\sqrt{2\lambda\eta(1-\beta_1)/(1+\beta_1)}$ with AdamW.",
         "our question",
         _rotation,
     ),

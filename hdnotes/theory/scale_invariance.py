@@ -142,19 +142,33 @@ def adam_twin(rate: float, decay: float, betas: tuple[float, float], steps: int)
 
 
 def rotation(decay_rate: float, momentum: float = 0.0) -> float:
-    r"""Return the angle a step in equilibrium, sqrt(2 lambda eta / (1 + g)), in radians.
+    r"""Return the angle of an update of SGD in equilibrium, sqrt(2 lambda eta / (1 + g)), in rad.
 
-    Where a step of length s at right angles to the weights balances what decay takes off. With
-    momentum the steps of 1/(1 - g) updates are the sum of independent gradients (Kosson et al.
-    2024).
+    There the squared length gains from updates what decay takes. A gradient of length G acts over
+    1/(1 - g) updates: with independent ones, ||theta||^2 = eta G^2 / (2 lambda (1 - g)), and an
+    update has the length eta G / sqrt(1 - g^2) (Kosson et al. 2024).
     """
     return math.sqrt(2 * decay_rate / (1 + momentum))
 
 
-def settling(decay_rate: float, momentum: float = 0.0) -> float:
-    """Return (1 - g) / (4 lambda eta), the steps in which ||theta||^4 comes e times closer.
+def adam_rotation(decay_rate: float, beta: float) -> float:
+    r"""Return it for AdamW, sqrt(2 lambda eta (1 - beta_1) / (1 + beta_1)).
 
-    From the squared norm's recursion x <- (1 - lambda eta)^2 x + (eta G)^2 / x, where G is the
-    gradient's length at norm 1: with y = x^2, y <- (1 - 4 lambda eta) y + 2 (eta G)^2.
+    With independent gradients an update has sqrt((1 - beta_1) / (1 + beta_1)) times the length of
+    one without momentum, and the same effect in the end (Kosson et al. 2024).
+    """
+    return math.sqrt(2 * decay_rate * (1 - beta) / (1 + beta))
+
+
+def settling(decay_rate: float, momentum: float = 0.0) -> float:
+    """Return (1 - g) / (4 lambda eta), the updates in which ||theta||^4 comes e times closer.
+
+    From the squared length's recursion x <- (1 - lambda eta)^2 x + (eta G)^2 / x, where G is the
+    gradient's length at length 1: with y = x^2, y <- (1 - 4 lambda eta) y + 2 (eta G)^2.
     """
     return (1 - momentum) / (4 * decay_rate)
+
+
+def adam_settling(decay_rate: float) -> float:
+    """Return 1 / (2 lambda eta): AdamW's updates keep their length, so ||theta||^2 relaxes."""
+    return 1 / (2 * decay_rate)

@@ -120,3 +120,31 @@ def test_a_norm_under_random_steps_settles_as_predicted():
     for _ in range(20_000):
         near = (1 - eta * decay) ** 2 * near + (eta * gradient) ** 2 / near
     assert eta * gradient / near == pytest.approx(theory.rotation(eta * decay), rel=1e-3)
+
+
+def test_updates_of_pure_noise_turn_weights_as_predicted():
+    d, rate, decay, g = 2000, 0.1, 0.02, 0.8
+    theta, v, turns = seeds.normal(d, of=("noise", "start")), torch.zeros(d), []
+    noise = seeds.normal(4000, d, of=("noise",)) / d**0.5
+    for step in range(4000):
+        v = g * v + noise[step] / theta.norm() + decay * theta
+        before, theta = theta, theta - rate * v
+        turns.append((theta / theta.norm() - before / before.norm()).norm())
+    late = torch.stack(turns[1000:]).square().mean().sqrt().item()
+    assert late == pytest.approx(theory.rotation(rate * decay, g), rel=0.03)
+
+
+def test_adamws_updates_of_pure_noise_turn_weights_as_predicted():
+    d, rate, decay = 2000, 0.01, 0.3
+    theta = torch.nn.Parameter(seeds.normal(d, of=("noise", "start")) / 4)
+    optimizer = torch.optim.AdamW([theta], lr=rate, weight_decay=decay)
+    noise, turns = seeds.normal(1500, d, of=("noise",)), []
+    for step in range(1500):
+        before = theta.detach().clone()
+        theta.grad = noise[step]
+        optimizer.step()
+        after = theta.detach()
+        turns.append((after / after.norm() - before / before.norm()).norm())
+    late = torch.stack(turns[700:]).square().mean().sqrt().item()
+    assert late == pytest.approx(theory.adam_rotation(rate * decay, 0.9), rel=0.03)
+    assert theory.adam_settling(rate * decay) < 200
