@@ -57,7 +57,7 @@ class Parameters:
     steps: int = parameter(3000, at_least=50, unit="updates", help="updates of every pair of runs")
     trials: int = parameter(5, at_least=1, unit="trials", help="starts, each with its own batches")
     width: int = parameter(32, at_least=2, unit="units", help="width of two hidden layers")
-    batch_size: int = parameter(64, at_least=4, unit="samples", help="samples of each update")
+    batch_size: int = parameter(32, at_least=4, unit="samples", help="samples of each update")
     rate: float = parameter(0.1, above=0, help="learning rate, eta")
     weight_decay: float = parameter(0.005, at_least=0, help="weight decay, lambda")
     momentum: float = parameter(0.9, at_least=0, at_most=0.99, help="momentum, g")
@@ -100,17 +100,18 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
         **shared,
     }
     published = {name: PUBLISHED[name] for name in ("rate", "weight_decay", "momentum")}
+    half = {"steps": p.steps // 2}
     long, short = (min(p.steps, most) for most in (1500, 400))
     parts: dict[str, dict[str, Any]] = {
         "theorem": {"controls": [ZERO_BUFFER, NEITHER]},
         "no momentum": {"momentum": 0.0},
         "steps": {"schedule": "steps"},
         "cosine": {"schedule": "cosine"},
-        "rayleigh": {"network": "rayleigh"},
-        "tanh": {"network": "tanh"},
-        "eps": {"eps": TORCH_EPS},
-        "float32": {"dtype": "float32"},
-        "float32, tanh": {"dtype": "float32", "network": "tanh"},
+        "rayleigh": {"network": "rayleigh", **half},
+        "tanh": {"network": "tanh", **half},
+        "eps": {"eps": TORCH_EPS, **half},
+        "float32": {"dtype": "float32", **half},
+        "float32, tanh": {"dtype": "float32", "network": "tanh", **half},
         "published": {**published, "controls": [EVERY_STEP], "steps": short},
     }
     if p.residual_steps:
@@ -477,7 +478,8 @@ def _fall_time(excess: Tensor) -> Tensor:
     times = []
     for row in excess:
         first, last = (int((row < level).int().argmax()) for level in (1.0, 0.1))
-        times.append((last - first) / np.log(row[first] / row[last]) if last > first else np.nan)
+        fall = float((row[first] / row[last]).log())
+        times.append((last - first) / fall if last > first else np.nan)
     return torch.tensor(times, dtype=torch.float64)
 
 
