@@ -29,12 +29,14 @@ class Arm:
     rates : learning rate of each update (steps,)
     start : first points (trials, parameters); not changed
     buffer : first momentum buffer (trials, parameters) of torch's SGD; None is zero
+    momenta : momentum of each update of torch's SGD (steps,); None leaves it to the settings
     """
 
     method: Method
     rates: Tensor
     start: Tensor
     buffer: Tensor | None = None
+    momenta: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ def train_scheduled(
         if step < steps:
             for arm, view, optimizer in zip(arms, views, optimizers, strict=True):
                 optimizer.param_groups[0]["lr"] = float(arm.rates[step])
+                if arm.momenta is not None:
+                    optimizer.param_groups[0]["momentum"] = float(arm.momenta[step])
                 view.grad = gradient[: len(view)]
                 gradient = gradient[len(view) :]
                 optimizer.step()
