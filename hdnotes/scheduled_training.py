@@ -64,7 +64,7 @@ def train_scheduled(
     problem: Problem,
     arms: Sequence[Arm],
     *,
-    batches: Shuffled,
+    batches: Shuffled | None,
     record: Tensor,
     observe: Mapping[str, Look],
 ) -> ScheduledRun:
@@ -74,7 +74,7 @@ def train_scheduled(
     ----------
     problem : as many trials as all arms have together
     arms : of equally many updates
-    batches : what each step sees, one stream a row
+    batches : what each step sees, one stream a row; None is all samples
     record : steps at which ``observe`` looks, ascending
     observe : measures of all points (rows, parameters) -> (rows, ...)
 
@@ -98,7 +98,7 @@ def train_scheduled(
     seen: dict[str, list[Tensor]] = {name: [] for name in observe}
     (steps,) = lengths
     for step in range(steps + 1):
-        loss, gradient = problem.loss_and_gradient(point, batches.at(step))
+        loss, gradient = problem.loss_and_gradient(point, batches and batches.at(step))
         before, squares = unit, [x.double().square().sum(1) for x in (point, gradient)]
         unit = point.double() / squares[0].sqrt().unsqueeze(1)
         path.append(torch.stack([loss.double(), *squares, (unit - before).norm(dim=1)]))
