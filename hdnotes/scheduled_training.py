@@ -98,7 +98,7 @@ def train_scheduled(
     seen: dict[str, list[Tensor]] = {name: [] for name in observe}
     (steps,) = lengths
     for step in range(steps + 1):
-        loss, gradient = problem.loss_and_gradient(point, batches and batches.at(step))
+        loss, gradient = problem.loss_and_gradient(point, batches and batches.at(step))  # type: ignore[arg-type]
         before, squares = unit, [x.double().square().sum(1) for x in (point, gradient)]
         unit = point.double() / squares[0].sqrt().unsqueeze(1)
         path.append(torch.stack([loss.double(), *squares, (unit - before).norm(dim=1)]))

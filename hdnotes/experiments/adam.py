@@ -82,7 +82,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "rate_steps": 10_000,
         "d": 400,
         "train_steps": 5000,
-        "stream_steps": 20_000,
+        "stream_steps": 10_000,
     },
 }
 
@@ -108,7 +108,7 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
 def memory(p: Parameters) -> int:
     """Return the peak bytes: matrices and points, streams, and what every update leaves."""
     convex = 8 * (p.trials * 8 * p.d**2 + 12 * (2 * p.d + 1) ** 2 + 64 * p.trials * p.d)
-    streams = 3 * 8 * p.stream_steps * p.trials * ENTRIES
+    streams = 3 * 8 * p.stream_steps * len(NOISES) * ENTRIES
     rows = max(len(FACTORS) * 6, len(RATES) * 4) * p.trials
     inside = 8 * rows * (12 * 2410 + p.batch_size * 4 * sum(WIDTHS))
     paths = 4 * 8 * (rows * p.train_steps + 4 * p.trials * p.rate_steps)

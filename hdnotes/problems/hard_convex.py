@@ -35,7 +35,7 @@ def log_spaced(trials: int, d: int, decades: float, *, of: tuple[object, ...]) -
     curvatures above 1/t are done with, and as many are left in every decade: f falls like 1/t.
     """
     curvature = torch.logspace(0, -decades, d, dtype=torch.float64)
-    start = seeds.normal(trials, d, of=(*of, "start"))
+    start = _draws(trials, d, of=(*of, "start"))
     problem = Convex(
         least_squares, (curvature.sqrt().diag(),), (torch.zeros(d).double(),), (0,) * trials
     )
@@ -51,19 +51,24 @@ def log_sum_exp_of(
     """
     singular = torch.logspace(0, -decades / 2, d, dtype=torch.float64)
     matrices = [decaying_matrix(samples, singular, of=(*of, trial)) for trial in range(trials)]
-    optima = seeds.normal(trials, d, of=(*of, "optimum"))
-    away = 2 * seeds.normal(trials, d, of=(*of, "start"))
+    optima = _draws(trials, d, of=(*of, "optimum"))
+    away = 2 * _draws(trials, d, of=(*of, "start"))
     targets = tuple(a @ theta for a, theta in zip(matrices, optima, strict=True))
     minimum = torch.full((trials,), float(samples), dtype=torch.float64).log()
     problem = Convex(log_sum_exp, tuple(matrices), targets, tuple(range(trials)))
     return Hard(problem, optima + away, minimum, 2 / samples, away.norm(dim=1))
 
 
+def _draws(trials: int, d: int, *, of: tuple[object, ...]) -> Tensor:
+    """Draw a point of each trial's own stream, (trials, d)."""
+    return torch.stack([seeds.normal(d, of=(*of, trial)) for trial in range(trials)])
+
+
 def worst(d: int) -> Hard:
     r"""Return Nesterov's worst function, up to a constant; its largest curvature is 1.
 
     (theta_1^2 + sum_k (theta_{k+1} - theta_k)^2 + theta_d^2 - 2 theta_1) / 8. From zero, t
-    gradients reach t coordinates only: the lower bound holds for t up to d / 2.
+    gradients reach t coordinates only, whatever the method makes of them.
     """
     rows = torch.zeros(d + 1, d, dtype=torch.float64)
     rows[:-1] += torch.eye(d, dtype=torch.float64)

@@ -1,7 +1,7 @@
 r"""How fast methods can minimise a smooth convex function: Nesterov's two bounds.
 
 L is the largest curvature and R the distance from start to minimiser. Used by the chapter adam;
-Nesterov 1983 and 2004 (Theorems 2.1.7 and 2.2.2).
+Nesterov 2004 (Sections 2.1.2 and 2.2.1).
 """
 
 
@@ -10,12 +10,13 @@ def accelerated_bound(smoothness: float, distance: float, step: int) -> float:
     return 2 * smoothness * distance**2 / (step + 1) ** 2
 
 
-def lower_bound(smoothness: float, distance: float, step: int) -> float:
-    """Return 3 L R^2 / (32 (t + 1)^2), below which no method that adds up gradients can be.
+def lower_bound(d: int, step: int) -> float:
+    """Return (1/(t + 1) - 1/(d + 1)) / 8, below which no method can be after t gradients.
 
-    On the function of `problems.hard_convex.worst`, for t up to half its dimension.
+    On `problems.hard_convex.worst` of dimension d, whose curvature is at most 1: the first t
+    coordinates alone allow no less. At t = (d - 1)/2 it is of order L R^2 / t^2, as R^2 is near d/3.
     """
-    return 3 * smoothness * distance**2 / (32 * (step + 1) ** 2)
+    return (1 / (step + 1) - 1 / (d + 1)) / 8
 
 
 def nesterov_momentum(step: int) -> float:
