@@ -88,16 +88,20 @@ def noises(results: Any) -> pd.DataFrame:
     """Return the mean size of a move against the noise of gradients, with the formula's."""
     table = results.table("noise")
     formula = [theory.noisy_move(noise, BETAS[0]) for noise in table.noise]
-    return table.assign(formula=formula, name="size of a move")
+    return table.assign(formula=formula)
 
 
 def finite_noises(results: Any) -> pd.DataFrame:
-    """Return moves under noise as one row a kind: the size of a move, and its progress."""
+    """Return medians of size and progress of a move under noise, each with its formula."""
     table = noises(results)
     table = table[np.isfinite(table.noise) & table.noise.gt(0)]
-    kinds = {"size": "size of a move", "progress": "progress along the mean gradient"}
-    long = table.melt(["trial", "noise", "formula"], list(kinds), "kind", "value")
-    return long.assign(run=long.kind.map(kinds))
+    middle = table.groupby("noise", as_index=False)[["size", "progress", "formula"]].median()
+    progress = [theory.noisy_progress(noise) for noise in middle.noise]
+    rows = [
+        middle.assign(run="size of a move", value=middle["size"]),
+        middle.assign(run="progress", value=middle.progress, formula=progress),
+    ]
+    return pd.concat(rows)[["run", "noise", "value", "formula"]]
 
 
 def spikes(results: Any) -> pd.DataFrame:
@@ -269,10 +273,12 @@ def _parts(results: Any) -> Verdict:
 def _big_deal(results: Any) -> Verdict:
     found, wide = best(results), width(results)
     loss = found[NO_CORRECTION] - found[FULL]
+    side = "higher" if loss.median() > 0 else "lower"
     return Verdict(
         together(above(loss, 0.05), "holds" if wide[NO_CORRECTION] < wide[FULL] else "fails"),
-        f"At the best rate of each, training loss without it is {quoted(loss)} higher (asked: "
-        f"above 0.05). Within 0.1 of the best are {wide[FULL]} rates with correction, "
+        "At the best rate of each, training loss without it is "
+        f"{number(abs(loss.median()))} {side} (loss without less loss with: {quoted(loss)}; asked: "
+        f"above 0.05). Within 0.1 of the best are {wide[FULL]} rates with correction and "
         f"{wide[NO_CORRECTION]} without (asked: fewer).",
     )
 

@@ -56,6 +56,17 @@ def noisy_move(noise: float, beta_1: float) -> float:
     return float(foldnorm.mean(1 / spread, scale=spread)) / math.sqrt(1 + noise**2)
 
 
+def noisy_progress(noise: float) -> float:
+    r"""Return E m / sqrt(E v) for gradients 1 + noise z, 1 / sqrt(1 + noise^2).
+
+    Examples
+    --------
+    >>> noisy_progress(0.0)
+    1.0
+    """
+    return 1 / math.hypot(1, noise)
+
+
 def spike(beta_1: float, beta_2: float) -> float:
     """Return the move at one gradient after a long silence, (1 - beta_1) / sqrt(1 - beta_2).
 
