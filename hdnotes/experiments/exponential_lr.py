@@ -40,6 +40,8 @@ TORCH_EPS = 1e-5
 ADAM_EPS = 1e-150
 #: Records of a run, and trials whose records are kept.
 RECORDS, KEPT = 40, 5
+#: Trials in float32, where what separates two runs is a rare event.
+RARE = 15
 #: Trials of the residual network.
 RESIDUAL_TRIALS = 5
 #: Images that outputs are compared on, at most.
@@ -101,6 +103,7 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
     }
     published = {name: PUBLISHED[name] for name in ("rate", "weight_decay", "momentum")}
     half = {"steps": p.steps // 2}
+    single = {"dtype": "float32", "trials": RARE, "batch_size": 2 * p.batch_size}
     long, short = (min(p.steps, most) for most in (1500, 400))
     parts: dict[str, dict[str, Any]] = {
         "theorem": {"controls": [ZERO_BUFFER, NEITHER]},
@@ -110,8 +113,8 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
         "rayleigh": {"network": "rayleigh", **half},
         "tanh": {"network": "tanh", **half},
         "eps": {"eps": TORCH_EPS, **half},
-        "float32": {"dtype": "float32", **half},
-        "float32, tanh": {"dtype": "float32", "network": "tanh", **half},
+        "float32": single,
+        "float32, tanh": {**single, "network": "tanh"},
         "published": {**published, "controls": [EVERY_STEP], "steps": short},
     }
     if p.residual_steps:
@@ -133,9 +136,9 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
         *(
             {"kind": "equilibrium", "method": method, "momentum": g, "rate": rate, **more, **shared}
             for method, g, rate, decays in (
-                ("SGD", 0.0, 0.1, (0.01, 0.04)),
-                ("SGD", 0.9, 0.1, (0.001, 0.004)),
-                ("AdamW", 0.9, 0.01, (0.2, 0.8)),
+                ("SGD", 0.0, 0.1, (0.04, 0.16)),
+                ("SGD", 0.9, 0.1, (0.004, 0.016)),
+                ("AdamW", 0.9, 0.01, (0.8, 3.2)),
             )
             for decay in decays
             for more in [{"weight_decay": decay, "steps": long}]

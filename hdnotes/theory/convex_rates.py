@@ -14,7 +14,8 @@ def lower_bound(d: int, step: int) -> float:
     """Return (1/(t + 1) - 1/(d + 1)) / 8, below which no method can be after t gradients.
 
     On `problems.hard_convex.worst` of dimension d, whose curvature is at most 1: the first t
-    coordinates alone allow no less. At t = (d - 1)/2 it is of order L R^2 / t^2, as R^2 is near d/3.
+    coordinates alone allow no less. At t = (d - 1)/2 it is of the order of R^2 / t^2, as R^2 is
+    near d/3.
     """
     return (1 / (step + 1) - 1 / (d + 1)) / 8
 
