@@ -38,6 +38,8 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
 #: Methods that came after the documents: each differs from those it shares a panel with.
 LATER: Mapping[str, Mapping[str, Any]] = {
     "Nesterov": {"color": "#c44e00", "linestyle": (0, (6, 2)), "marker": "s"},
+    "Nesterov, growing": {"color": "#0067a5", "linestyle": "-", "marker": "D"},
+    "Nesterov, constant": {"color": "#00805a", "linestyle": (0, (1, 1.5)), "marker": "^"},
     "schedule-free SGD": {"color": "#00805a", "linestyle": (0, (2, 1)), "marker": "D"},
     "Adam, short memory": {"color": "#4d4d4d", "linestyle": "-", "marker": "o"},
     "ADOPT": {"color": "#0067a5", "linestyle": "-", "marker": "^"},
