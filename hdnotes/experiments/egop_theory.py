@@ -54,10 +54,10 @@ class Parameters:
     """What the chapter can be run with."""
 
     dimensions: tuple[int, ...] = parameter(
-        (16, 64), at_least=4, unit="dimensions", help="d of the races; the largest runs all decays"
+        (8, 32), at_least=4, unit="dimensions", help="d of the races; the largest runs all decays"
     )
     decays: tuple[float, ...] = parameter(
-        (0.0, 0.25, 0.5, 1.0, 1.5, 2.0),
+        (0.0, 0.25, 0.5, 1.0, 2.0),
         at_least=0,
         help="p of the singular values k^-p at the largest d; smaller d run the largest p",
     )
@@ -81,7 +81,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "samples": 2,
     },
     "quick": {},
-    "paper": {"dimensions": (16, 64, 256), "trials": 20, "instances": 1000, "samples": 100},
+    "paper": {"dimensions": (8, 32, 128), "trials": 20, "instances": 1000, "samples": 100},
 }
 
 
@@ -144,7 +144,7 @@ def _race(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     ).take(list(range(len(systems))) * len(grid))
     start = torch.stack([one.start for one in systems]).repeat(len(grid), 1)
     rate = torch.tensor(grid, dtype=start.dtype, device=device).repeat_interleave(len(systems))
-    marks = sorted({int(m) for m in np.logspace(0, np.log10(cell["steps"]), 13)} | {cell["steps"]})
+    marks = sorted({int(m) for m in np.logspace(0, np.log10(cell["steps"]), 7)} | {cell["steps"]})
     constants = torch.stack([one.smoothness.constants for one in systems]).repeat(len(grid), 1)
     table = _paths(problem, start, rate, constants, marks)
     named = pd.DataFrame([one.row for one in systems])
@@ -201,9 +201,10 @@ def _paths(
             gap, first = loss, gradient.abs()
         if step in marks:
             bound = adagrad_bound(gap, rate, constants, first, squares.sqrt(), step)
-            values = {"rate": rate, "mean_l1": total / step, "bound": bound, "loss": loss}
-            columns = {name: value.numpy(force=True) for name, value in values.items()}
-            tables.append(pd.DataFrame({"run": range(len(start)), "steps": step, **columns}))
+            values = {"mean_l1": total / step, "bound": bound}
+            columns = {name: value.float().numpy(force=True) for name, value in values.items()}
+            columns["rate"] = rate.numpy(force=True)
+            tables.append(pd.DataFrame({"run": range(len(start)), "step": step, **columns}))
         rows.step(gradient)
     return pd.concat(tables, ignore_index=True)
 
@@ -235,9 +236,9 @@ def _quadratic(trial: int) -> list[tuple[int, str, str, float, float]]:
         v = basis.vectors
         original, turned = (coordinate_smoothness(h) for h in (hessian, v.T @ hessian @ v))
         least, most = (float(x) for x in smoothness_guides(basis.values, v, scale))
-        lower, upper = float(original.total) / least, float(turned.lower) / most
+        lower, upper = float(original.lower) / least, float(turned.total) / most
         rows.append((trial, "Theorem 5", case, lower, upper))
-        gain = float(turned.lower / original.total)
+        gain = float(turned.total / original.lower)
         rank, dense = spectra.stable_rank(basis.values), spectra.density(v[:, :1])
         factor = rate_factor(float(rank), float(dense), INSTANCE)
         rows.append((trial, "the ratio", case, np.nan, gain / (2 * factor)))

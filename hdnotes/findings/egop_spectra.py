@@ -417,8 +417,8 @@ def _fewer_gradients(results: Any) -> Verdict:
     return Verdict(
         all_of(*words),
         f"Summed scale of fresh gradients over that in original coordinates: from $M$ = "
-        f"{number(float(few.fraction.iloc[0]))}$d$ gradients {quoted(few.plain, 3)} plainly and "
-        f"{quoted(few.symmetric, 3)} with the symmetry; from {number(float(many.fraction.iloc[0]))}"
+        f"{few.fraction.iloc[0]:g}$d$ gradients {quoted(few.plain, 3)} plainly and "
+        f"{quoted(few.symmetric, 3)} with the symmetry; from {many.fraction.iloc[0]:g}"
         f"$d$ {quoted(many.plain, 3)} and {quoted(many.symmetric, 3)} (asked: the symmetric one "
         "lower at every $M < d$).",
     )
