@@ -36,3 +36,26 @@ def density(vectors: Tensor) -> Tensor:
     [0.25, 0.25, 0.25, 0.25]
     """
     return vectors.abs().sum(0).square() / len(vectors)
+
+
+def summed_scales(gradients: Tensor, vectors: Tensor) -> Tensor:
+    r"""Return sum_k sqrt(mean_m <g_m, v_k>^2): the gradient's size along each axis, summed.
+
+    It rules Adagrad's regret bound, sum_k sqrt(sum_t <g_t, v_k>^2) (Duchi et al. 2011). Of all
+    orthonormal bases the eigenvectors of sum_m g_m g_m^T make it smallest, and then it is
+    sqrt(lambda_1) times the stable rank.
+
+    Parameters
+    ----------
+    gradients : (M, d)
+    vectors : (d, d), orthonormal columns
+
+    Examples
+    --------
+    >>> import torch
+    >>> diagonal = torch.tensor([[1.0, 1.0], [-1.0, 1.0]]) / 2**0.5
+    >>> gradient = torch.tensor([[1.0, 1.0]])
+    >>> [round(summed_scales(gradient, v).item(), 3) for v in (torch.eye(2), diagonal)]
+    [2.0, 1.414]
+    """
+    return (gradients @ vectors).square().mean(0).sqrt().sum()

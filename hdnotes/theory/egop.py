@@ -1,5 +1,6 @@
 r"""Closed forms of document 4: the EGOP of least squares, and the rate factors of Theorem 3."""
 
+import torch
 from torch import Tensor
 
 
@@ -35,3 +36,37 @@ def rate_factor(stable_rank: float, density: float, d: int) -> float:
     0.04
     """
     return stable_rank / (density * d)
+
+
+def quadratic_root(hessian: Tensor, optimum: Tensor, scale: float) -> Tensor:
+    r"""Return B with B^T B = EGOP(f) for f = 1/2 (theta - theta*)^T H (theta - theta*).
+
+    EGOP = H (c^2 I + theta* theta*^T) H, rho isotropic with mean 0 and covariance c^2 I
+    (document 4, Lemma 11). The singular values of B are exact where the product would lose them.
+
+    Parameters
+    ----------
+    hessian : H (d, d)
+    optimum : theta* (d,)
+    scale : c
+
+    Returns
+    -------
+    Tensor
+        (d + 1, d).
+    """
+    return torch.cat([scale * hessian, (hessian @ optimum).unsqueeze(0)])
+
+
+def smoothness_guides(values: Tensor, vectors: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    r"""Return what Theorem 5 says of a quadratic: L_f is at least, L_f~ at most.
+
+    sqrt(lambda_1) ||v_1||_1^2 / (2 c)   and   sum_k sqrt(lambda_k) / c
+
+    Parameters
+    ----------
+    values, vectors : of the EGOP, by decreasing eigenvalue
+    scale : c >= ||theta*||
+    """
+    least = values[0].sqrt() * vectors[:, 0].abs().sum().square() / (2 * scale)
+    return least, values.clamp(min=0).sqrt().sum() / scale
