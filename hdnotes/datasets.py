@@ -317,3 +317,20 @@ def _fashion_part(
 
 def _part(inputs: np.ndarray, labels: np.ndarray, dtype: torch.dtype) -> Part:
     return Part(torch.tensor(inputs, dtype=dtype), torch.tensor(labels, dtype=torch.int64))
+
+
+def max_pooled(inputs: torch.Tensor, side: int = 28) -> torch.Tensor:
+    """Return square images with each 2 x 2 pixels replaced by their largest (document 4, D.4).
+
+    Parameters
+    ----------
+    inputs
+        (samples, side * side), row by row.
+
+    Examples
+    --------
+    >>> max_pooled(torch.arange(16.0).view(1, 16), side=4).tolist()
+    [[5.0, 7.0, 13.0, 15.0]]
+    """
+    images = inputs.view(-1, 1, side, side)
+    return torch.nn.functional.max_pool2d(images, 2).flatten(1)

@@ -138,3 +138,32 @@ def draw_points(
             uniform = torch.rand(count, layer.outputs, generator=stream, dtype=points.dtype)
             points[:, layer.bias] = (2 * uniform - 1) / layer.inputs**0.5
     return points
+
+
+def draw_uniform_points(widths: Sequence[int], count: int, *, of: tuple[object, ...]) -> Tensor:
+    """Draw ``count`` parameter vectors (count, d) as torch initialises linear layers.
+
+    Weights and biases are uniform on +-1/sqrt(in) (document 4, D.5, Fig. 4).
+    """
+    stack = layers(widths)
+    stream = seeds.generator(*of, "uniform")
+    points = 2 * torch.rand(count, stack[-1].bias.stop, generator=stream, dtype=torch.float64) - 1
+    for layer in stack:
+        points[:, layer.weight.start : layer.bias.stop] /= layer.inputs**0.5
+    return points
+
+
+def log_probabilities(widths: Sequence[int], points: Tensor, inputs: Tensor) -> Tensor:
+    """Return the log-probability of each class (trials, samples, classes).
+
+    Parameters
+    ----------
+    points : (trials, d)
+    inputs : (samples, features), the same for every trial
+    """
+    stack, seen = layers(widths), inputs.expand(len(points), -1, -1)
+    for layer in stack:
+        seen = torch.baddbmm(points[:, layer.bias].unsqueeze(1), seen, _weight(points, layer).mT)
+        if layer is not stack[-1]:
+            seen.relu_()
+    return seen.log_softmax(-1)
