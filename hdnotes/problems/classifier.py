@@ -151,3 +151,18 @@ def draw_uniform_points(widths: Sequence[int], count: int, *, of: tuple[object, 
     for layer in stack:
         points[:, layer.weight.start : layer.bias.stop] /= layer.inputs**0.5
     return points
+
+def log_probabilities(widths: Sequence[int], points: Tensor, inputs: Tensor) -> Tensor:
+    """Return the log-probability of each class (trials, samples, classes).
+
+    Parameters
+    ----------
+    points : (trials, d)
+    inputs : (samples, features), the same for every trial
+    """
+    stack, seen = layers(widths), inputs.expand(len(points), -1, -1)
+    for layer in stack:
+        seen = torch.baddbmm(points[:, layer.bias].unsqueeze(1), seen, _weight(points, layer).mT)
+        if layer is not stack[-1]:
+            seen.relu_()
+    return seen.log_softmax(-1)
