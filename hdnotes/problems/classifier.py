@@ -152,6 +152,7 @@ def draw_uniform_points(widths: Sequence[int], count: int, *, of: tuple[object, 
         points[:, layer.weight.start : layer.bias.stop] /= layer.inputs**0.5
     return points
 
+
 def log_probabilities(widths: Sequence[int], points: Tensor, inputs: Tensor) -> Tensor:
     """Return the log-probability of each class (trials, samples, classes).
 
