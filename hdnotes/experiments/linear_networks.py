@@ -51,7 +51,7 @@ JACOBIAN_DEPTHS = (1, 2, 3, 4)
 SCALAR_START, SCALAR_TARGET, SCALAR_TIME = 0.5, -1.0, 20.0
 STARTS = ("balanced, same sign", "balanced, opposite sign", "Gaussian")
 #: Learning rates that look for the minimum: the steps of the second are nearer to the flow.
-MINIMUM_RATES = (0.02, 0.002)
+MINIMUM_RATES = (0.02, 0.005)
 #: Singular values of the targets of *minimum* and *rate*: from, to.
 SPREAD = (1.5, 0.5)
 #: How far runs near the minimum are followed: the loss falls by exp(-this) at the guaranteed rate.
@@ -82,7 +82,7 @@ class Parameters:
         0.7, above=0, at_most=1, help="share of its entries that are seen; a second run sees all"
     )
     start_scale: float = parameter(1e-3, above=0, help="scale of the start's singular values")
-    path_rate: float = parameter(0.005, above=0, help="learning rate, near enough to the flow")
+    path_rate: float = parameter(0.01, above=0, help="learning rate, near enough to the flow")
 
     def __post_init__(self) -> None:
         if self.path_rank > self.path_size:
@@ -111,11 +111,12 @@ PROFILES: dict[str, dict[str, Any]] = {
         "size": 8,
         "trials": 20,
         "minimum_trials": 50,
-        "minimum_time": 200.0,
+        "minimum_time": 100.0,
         "path_trials": 10,
         "path_size": 100,
         "path_rank": 5,
         "observed": 0.5,
+        "path_rate": 0.005,
     },
 }
 
