@@ -157,14 +157,19 @@ def _adaptive_elsewhere(results: Any) -> Verdict:
 def _rate_decides(results: Any) -> Verdict:
     """Test whether the learning rate decides where a method ends."""
     spread = by_rate(results)
-    adaptive = spread[spread.method.isin(ADAPTIVE)].groupby("method", sort=False).spread
-    plain = spread[spread.method.isin(PLAIN)].spread
-    words = [above(rows, 1e-3) for _, rows in adaptive]
+    groups = {name: rows.spread for name, rows in spread.groupby("method", sort=False)}
+    adaptive = {name: rows for name, rows in groups.items() if name in ADAPTIVE}
+    plain = {name: rows for name, rows in groups.items() if name in PLAIN}
     return Verdict(
-        together(*words, below(plain, REACHED)),
+        together(
+            *(above(rows, 1e-3) for rows in adaptive.values()),
+            *(below(rows, REACHED) for rows in plain.values()),
+        ),
         "Between rates the distance to $A^+y$ differs by "
-        + ", ".join(f"{name} {quoted(rows)}" for name, rows in adaptive)
-        + f" of its length; by {number(plain.max(), 1)} at most without adaptive steps.",
+        + ", ".join(f"{name} {quoted(rows)}" for name, rows in adaptive.items())
+        + " of its length; with "
+        + ", ".join(f"{name} {quoted(rows, 1)}" for name, rows in plain.items())
+        + ".",
     )
 
 
