@@ -18,6 +18,7 @@ from torch import Tensor
 
 from hdnotes import seeds
 from hdnotes.experiments.parameters import parameter
+from hdnotes.flow import gradient_flow
 from hdnotes.measures.vector_fields import asymmetry, keyhole
 from hdnotes.optimizers import Method
 from hdnotes.problems import linear_network as network
@@ -56,7 +57,7 @@ MINIMUM_RATES = (0.02, 0.005)
 SPREAD = (1.5, 0.5)
 #: How far runs near the minimum are followed: the loss falls by exp(-this) at the guaranteed rate.
 FOLDS = 20.0
-#: Records of a run.
+#: Records of a run; of the paths, half as many or a few more.
 RECORDS = 400
 
 
@@ -82,7 +83,7 @@ class Parameters:
         0.7, above=0, at_most=1, help="share of its entries that are seen; a second run sees all"
     )
     start_scale: float = parameter(1e-3, above=0, help="scale of the start's singular values")
-    path_rate: float = parameter(0.01, above=0, help="learning rate, near enough to the flow")
+    path_step: float = parameter(0.02, above=0, help="time step in which the flow is followed")
 
     def __post_init__(self) -> None:
         if self.path_rank > self.path_size:
@@ -102,7 +103,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "path_size": 8,
         "path_rank": 2,
         "path_depths": (1, 2, 3),
-        "path_rate": 0.05,
+        "path_step": 0.05,
         "observed": 0.9,
         "start_scale": 1e-2,
     },
@@ -116,7 +117,6 @@ PROFILES: dict[str, dict[str, Any]] = {
         "path_size": 100,
         "path_rank": 5,
         "observed": 0.5,
-        "path_rate": 0.005,
     },
 }
 
@@ -128,7 +128,7 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
         "size": p.path_size,
         "rank": p.path_rank,
         "scale": p.start_scale,
-        "rate": p.path_rate,
+        "step": p.path_step,
         "trials": p.path_trials,
     }
     return [
@@ -163,10 +163,10 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
 
 
 def memory(p: Parameters) -> int:
-    """Return the peak bytes: the recorded products of the paths."""
-    recorded = RECORDS * p.path_size**2 * p.path_trials
+    """Return the peak bytes: the points of the paths, and what a step makes of them."""
+    points = 40 * p.path_trials * p.path_size**2
     kernels = 4 * (p.size * (p.size + 1)) ** 2
-    return int(8 * (3 * recorded + 40 * p.path_trials * p.path_size**2 + kernels) + 2**29)
+    return int(8 * (points + kernels) + 2**29)
 
 
 # --- at one point ---------------------------------------------------------------------------------
@@ -522,31 +522,35 @@ def _draw_paths(cell: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _paths(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
-    """Learn matrices with singular values rank, ..., 1 from some entries or all."""
-    depth, rank = cell["depth"], cell["rank"]
+    """Follow the flow that learns matrices with singular values rank, ..., 1 from some entries."""
+    depth, rank, step = cell["depth"], cell["rank"], cell["step"]
     target, mask, point = (drawn.to(device) for drawn in _draw_paths(cell))
     problem = _square(depth, cell["size"], target.where(mask, math.nan))
-    steps = round(path_time(cell) / cell["rate"])
-    run, product = _follow(problem, point, cell["rate"], steps)
-    times = cell["rate"] * run.recorded.to(product)
-    u, values, vh = torch.linalg.svd(product, full_matrices=False)
-    error = product - target.unsqueeze(1)
-    drive = -torch.einsum("tkir,tkij,tkrj->trk", u, error * mask.unsqueeze(1), vh)
-    shown = slice(0, rank + 1)
-    said = theory.singular_value_path(times, drive[:, shown], values[:, 0, shown], depth)
-    unseen = _norm(error[:, -1] * ~mask) / _norm(target * ~mask)
-    at, found = times.numpy(force=True), values[..., shown].mT
+    steps, found, drives = round(path_time(cell) / step), [], []
+    for at_time in gradient_flow(problem, point, step, steps):
+        product = network.end_to_end(network.unpack(at_time, problem.widths))
+        u, values, vh = torch.linalg.svd(product)
+        error = product - target
+        drive = -torch.einsum("tir,tij,trj->tr", u, error * mask, vh)
+        found.append(values[:, : rank + 1])
+        drives.append(drive[:, : rank + 1])
+    times = step * torch.arange(steps + 1, dtype=target.dtype, device=device)
+    values = torch.stack(found, -1)
+    said = theory.singular_value_path(times, torch.stack(drives, -1), values[..., 0], depth)
+    at, kept = times.numpy(force=True), slice(None, None, max(1, 2 * steps // RECORDS))
     first = {
-        "k": np.repeat(np.arange(1, rank + 2), len(at)),
-        "time": np.tile(at, rank + 1),
-        "singular_value": found[0].flatten().float().numpy(force=True),
-        "predicted": said[0].flatten().float().numpy(force=True),
+        "k": np.repeat(np.arange(1, rank + 2), len(at[kept])),
+        "time": np.tile(at[kept], rank + 1),
+        "singular_value": values[0, :, kept].flatten().float().numpy(force=True),
+        "predicted": said[0, :, kept].flatten().float().numpy(force=True),
     }
-    ends = {"trial": range(cell["trials"]), "loss": run.loss[:, -1].numpy(force=True)}
+    unseen = _norm(error * ~mask) / _norm(target * ~mask)
+    ends = {"trial": range(cell["trials"]), "unseen_error": unseen.numpy(force=True)}
+    ends["loss"] = problem.of_product(product)[0].numpy(force=True)
     return {
-        "paths": pd.DataFrame(first).iloc[::2],
-        "learned": _learned(at, found.numpy(force=True), said.numpy(force=True)),
-        "path_ends": pd.DataFrame({**ends, "unseen_error": unseen.numpy(force=True)}),
+        "paths": pd.DataFrame(first),
+        "learned": _learned(at, values.numpy(force=True), said.numpy(force=True)),
+        "path_ends": pd.DataFrame(ends),
     }
 
 

@@ -85,11 +85,19 @@ def asymmetry_table(results: Any) -> pd.DataFrame:
     )
 
 
-def searches(results: Any, depth: int, rate: float) -> pd.DataFrame:
-    """Return the losses of the runs that look for the minimum, a row a start and time."""
-    table = results.table("minimum")
-    table = table[table.depth.eq(depth) & np.isclose(table.rate, rate)]
-    return table.assign(method=table.start, share=table.loss / table.stuck_loss)
+def searches(results: Any, rate: float) -> pd.DataFrame:
+    """Return the deep runs that look for the minimum, a row a start and every other record."""
+    table = named(results.table("minimum"))
+    table = table[table.depth.gt(1) & np.isclose(table.rate, rate)]
+    table = table[table["at"].isin(np.sort(table["at"].unique())[::2])]
+    table = table.assign(share=table.loss / table.stuck_loss)
+    return table[["network", "start", "trial", "at", "share"]]
+
+
+def scalars(results: Any) -> pd.DataFrame:
+    """Return the products of numbers, every fourth record."""
+    table = named(results.table("scalar"))
+    return table[table.time.isin(np.sort(table.time.unique())[::4])]
 
 
 def ends(results: Any) -> pd.DataFrame:
@@ -125,7 +133,8 @@ def falls(results: Any, trial: int = 0) -> pd.DataFrame:
     table = table[table.trial.eq(trial)]
     first = table.groupby("depth").loss.transform("first")
     table = table.assign(share=table.loss / first, bound=np.exp(-table.guaranteed * table.time))
-    return table[table.share > 1e-20]
+    kept = table.groupby("depth").cumcount() % 4 == 0
+    return table[kept & table.share.gt(1e-20)]
 
 
 def end_rates(results: Any) -> pd.DataFrame:
@@ -143,11 +152,12 @@ def end_rates(results: Any) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["depth", "trial", "ratio"])
 
 
-def paths(results: Any, observed: float, depth: int) -> pd.DataFrame:
-    """Return the first draw's singular values at one depth, by name."""
+def paths(results: Any, observed: float) -> pd.DataFrame:
+    """Return the first draw's singular values by name."""
     table = results.table("paths")
-    table = table[np.isclose(table.observed, observed) & table.depth.eq(depth)]
-    return table.assign(value=table.k.map(lambda k: rf"$\sigma_{{{k}}}$"))
+    table = table[np.isclose(table.observed, observed)]
+    value = table.k.map(lambda k: rf"$\sigma_{{{k}}}$")
+    return table.assign(value=value)[["depth", "k", "value", "time", "singular_value", "predicted"]]
 
 
 def overlaps(results: Any, observed: float) -> pd.DataFrame:
