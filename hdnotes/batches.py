@@ -92,6 +92,36 @@ BLOCK = 256
 
 
 @dataclass(frozen=True)
+class Drawn(Shuffled):
+    """Every step each trial draws its samples anew, with replacement.
+
+    Parameters are those of `Shuffled`.
+
+    Examples
+    --------
+    >>> Drawn(samples=6, size=2, streams=(1, 1)).at(step=300).shape
+    torch.Size([2, 2])
+    """
+
+    def at(self, step: int) -> Tensor:
+        """Return the samples (trials, size) of this step."""
+        block, place = divmod(step, BLOCK)
+        return self._block(block)[:, place]
+
+    @lru_cache(maxsize=2)  # noqa: B019 - two blocks at most, and it goes with the run
+    def _block(self, block: int) -> Tensor:
+        drawn = {
+            stream: torch.randint(
+                self.samples,
+                (BLOCK, self.size),
+                generator=seeds.generator(stream, "drawn", block),
+            )
+            for stream in set(self.streams)
+        }
+        return torch.stack([drawn[stream] for stream in self.streams])
+
+
+@dataclass(frozen=True)
 class Persistent:
     r"""P-SGD: every sample switches in and out of the batch by a two-state Markov chain.
 
