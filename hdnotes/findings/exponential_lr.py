@@ -6,7 +6,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hdnotes.claims import Claim, Verdict, Word, above, below, quoted, together, within
+from hdnotes.claims import (
+    Claim,
+    Verdict,
+    Word,
+    above,
+    below,
+    mostly,
+    quoted,
+    share_interval,
+    together,
+    within,
+)
 from hdnotes.experiments.exponential_lr import (
     DECAY,
     EVERY_STEP,
@@ -26,6 +37,8 @@ __all__ = ["CLAIMS"]
 POINT, RUN = 1e-12, 1e-10
 #: Outputs this far apart are different functions; logits are of order 1.
 APART = 1e-3
+#: In float32 a pair is one run up to rounding, or two runs.
+CLOSE, LOST = 1e-4, 0.1
 #: What the rows of the table of twins are called.
 PARTS = {
     "no momentum": "no momentum",
@@ -155,6 +168,8 @@ def gradient_slopes(results: Any) -> list[float]:
 def norm_arms(results: Any, table: str = "norms") -> pd.DataFrame:
     """Return the runs of the norms with their arms in words."""
     rows = results.table(table)
+    if "step" in rows:
+        rows = rows[rows.step % 20 == 0]
     names = [
         " and ".join(word for word, there in (("momentum", g), ("weight decay", decay)) if there)
         or "neither"
@@ -366,10 +381,20 @@ def _breaks(results: Any) -> Verdict:
 
 def _kink(results: Any) -> Verdict:
     relu, tanh = gap(results, "float32"), gap(results, "float32, tanh")
+    jumped = [share_interval(int((g > LOST).sum()), len(g)) for g in (relu, tanh)]
+    more = jumped[0].low > jumped[1].high
+    fewer = jumped[0].median <= jumped[1].median and len(relu) > 5
+    near = relu[relu <= LOST].max() if (relu <= LOST).any() else np.nan
     return Verdict(
-        together(above(relu, APART), below(tanh, APART)),
-        f"Largest gap in outputs in float32: {quoted(relu)} with ReLU, {quoted(tanh)} with tanh "
-        f"(asked: above and below {APART:g}).",
+        together(
+            mostly((relu > LOST) | (relu < CLOSE), 0.8),
+            "holds" if more else "fails" if fewer else "undecided",
+        ),
+        f"With ReLU {(relu > LOST).sum()} of {len(relu)} pairs end with a largest gap above "
+        f"{LOST:g}, and the others with at most {number(near)}. With tanh it is above {LOST:g} in "
+        f"{(tanh > LOST).sum()} of {len(tanh)}, {quoted(tanh)} in the median, {number(tanh.max())} "
+        f"at most. (Asked: with ReLU at least four in five pairs below {CLOSE:g} or above "
+        f"{LOST:g}, and more above it than with tanh, beyond chance.)",
     )
 
 
@@ -437,12 +462,12 @@ def _settles(results: Any) -> Verdict:
     table = equilibrium(results)
     ratio = (table.settled / table.predicted_settled).fillna(np.inf)
     ratios = {str(name): rows for name, rows in ratio.groupby(table.setting, sort=False)}
-    sgd = [rows for name, rows in ratios.items() if name.startswith("SGD")]
+    sgd = ratio[table.method.eq("SGD")]
     return Verdict(
-        together(*(within(rows, 0.5, 2) for rows in sgd)),
+        within(sgd, 0.5, 2),
         "Updates in which the influence of the first length falls $e$ times, over the predicted: "
         + "; ".join(f"{name} {quoted(rows)}" for name, rows in ratios.items())
-        + " (asked of SGD: 1/2 to 2).",
+        + f". All runs of SGD together: {quoted(sgd)} (asked: 1/2 to 2).",
     )
 
 
@@ -506,7 +531,8 @@ CLAIMS = (
     ),
     Claim(
         "hd-lr-c",
-        "In float32 it is the kink of ReLU that drives the two runs apart.",
+        "In float32 two runs with ReLU stay one up to rounding, or one jump makes them two; with "
+        "tanh none jumps.",
         "our question",
         _kink,
     ),

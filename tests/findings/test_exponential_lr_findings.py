@@ -18,7 +18,7 @@ from hdnotes.experiments.exponential_lr import (
 from hdnotes.findings import exponential_lr as findings
 from hdnotes.theory import scale_invariance as theory
 
-TRIALS = range(6)
+TRIALS = range(15)
 PAIRS = {
     "theorem": (DECAY, GROWTH, ZERO_BUFFER, NEITHER),
     "published": (DECAY, GROWTH, EVERY_STEP),
@@ -122,7 +122,7 @@ BREAKS = {
     "d3-lr-h": ("twin", "kind == 'adam'", "output_gap", 1e-13, "fails"),
     "hd-lr-a": ("twin", "part == 'cosine'", "output_gap", np.nan, "partly"),
     "hd-lr-b": ("twin", "part == 'eps'", "output_gap", 1e-13, "partly"),
-    "hd-lr-c": ("twin", "part == 'float32, tanh'", "output_gap", 0.1, "partly"),
+    "hd-lr-c": ("twin", "part == 'float32'", "output_gap", 0.01, "fails"),
     "hd-lr-d": ("twin", "arm == '1.481 an update'", "last_loss", 0.9, "partly"),
     "hd-lr-e": ("curve", "arm == 'growing rate' and step > 90", "effective_rate", 9.0, "partly"),
     "hd-lr-f": ("equilibrium", "method == 'AdamW'", "rotation", 9.0, "partly"),
