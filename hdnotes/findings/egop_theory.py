@@ -104,7 +104,7 @@ def never(broken: Iterable[bool]) -> Word:
     return "fails" if any(values) else mostly([True] * len(values))
 
 
-def _stands(rows: pd.DataFrame) -> pd.Series:
+def _broken(rows: pd.DataFrame) -> pd.Series:
     """Return which instances break a bound; a bound that a statement does not have is kept."""
     low, high = rows.low.fillna(np.inf), rows.high.fillna(0)
     return (low < 1 - SLACK) | (high > 1 + SLACK)
@@ -114,8 +114,14 @@ def _valid(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows.case != "c = 0.5 |θ*|"]
 
 
+def violations(results: Any) -> tuple[int, int]:
+    """Return how many instances break an inequality of the paper where its assumptions hold."""
+    broken = _broken(_valid(results.table("inequalities")))
+    return int(broken.sum()), len(broken)
+
+
 def _tally(rows: pd.DataFrame) -> str:
-    return f"{_stands(rows).sum()} violations in {len(rows)} instances"
+    return f"{_broken(rows).sum()} violations in {len(rows)} instances"
 
 
 # --- the claims ----------------------------------------------------------------------------------
@@ -233,7 +239,7 @@ def _lemma_11(results: Any) -> Verdict:
     rows = inequalities(results, "Lemma 11")
     valid, broken = _valid(rows), rows[~rows.case.isin(_valid(rows).case)]
     return Verdict(
-        never(_stands(valid)),
+        never(_broken(valid)),
         f"{_tally(valid)} with $c \\ge \\lVert\\theta^*\\rVert$. At half of it, where Assumption 1 "
         f"fails, the upper bound is broken in {(broken.high > 1 + SLACK).sum()} of {len(broken)}.",
     )
@@ -242,7 +248,7 @@ def _lemma_11(results: Any) -> Verdict:
 def _theorem_5(results: Any) -> Verdict:
     rows, ratio = (_valid(inequalities(results, name)) for name in ("Theorem 5", "the ratio"))
     return Verdict(
-        never([*_stands(rows), *_stands(ratio)]),
+        never([*_broken(rows), *_broken(ratio)]),
         f"Bounds on the two sums (the upper one with its constants): {_tally(rows)}; on their "
         f"ratio: {_tally(ratio)}, and it "
         rf"is {quoted(ratio.high)} of $2\,\mathrm{{sr}}/(\beta d)$.",
@@ -292,7 +298,7 @@ def _lemma_18(results: Any) -> Verdict:
         for case, one in rows.groupby("case", sort=False)
     ]
     return Verdict(
-        never(_stands(rows)),
+        never(_broken(rows)),
         f"{_tally(rows)}. The tightest lower and upper bounds together leave factors (medians) of "
         + ", ".join(width)
         + ".",
@@ -302,7 +308,7 @@ def _lemma_18(results: Any) -> Verdict:
 def _lemma_19(results: Any) -> Verdict:
     rows = inequalities(results, "Lemma 19")
     return Verdict(
-        never(_stands(rows)),
+        never(_broken(rows)),
         f"{_tally(rows)}; the least value over its lower bound is {number(rows.low.min(), 4)}, the "
         f"largest over its upper bound {number(rows.high.max(), 4)}.",
     )
@@ -318,8 +324,8 @@ def _kronecker(results: Any) -> Verdict:
         f"Two rotations: distance at most {number(easy.max(), 1)}. The paper's two columns are "
         f"{number(given.min())} from every product as they stand; completed like a Hadamard matrix "
         f"and put in another order they are {number(of['the same, in any order'].max(), 1)} from "
-        f"one; with the other two columns turned {quoted(mixed)} in any order and sign, as a "
-        f"random rotation is ({quoted(of['random, in any order'])}).",
+        f"one; with the other two columns turned {quoted(mixed)} in any order and sign; a "
+        f"random rotation {quoted(of['random, in any order'])}.",
     )
 
 
