@@ -1,8 +1,9 @@
 r"""Chapter `hidden_units`: a student with more units than its teacher (document 2, Section 4.2).
 
-Four kinds of cells, all of them students of `students`:
+Kinds of cells, all of them students of `students`:
 
-    success     one point of a success curve with two hidden units, or of its controls (Figure 4.4)
+    success     one point of a success curve with two hidden units, or with one (Figure 4.4)
+    patient     one of GD with ten times the epochs
     curve       learning curves of one width d, sample complexity and momentum (Figure 4.5)
     tail        the same without a stop: how the last of the error goes
     spectrum    eigenvalues of the Hessian where a run ended, and at the teacher (Figure 4.6)
@@ -66,7 +67,7 @@ class Parameters:
     """What the chapter can be run with."""
 
     parts: tuple[str, ...] = parameter(PARTS, choices=PARTS, help="Figures 4.4, 4.5 and 4.6")
-    features: int = parameter(128, at_least=8, help="p of Figure 4.4")
+    features: int = parameter(64, at_least=8, help="p of Figure 4.4")
     alphas: tuple[float, ...] = parameter(
         (2.0, 2.5, 3.0, 3.5, 4.5), above=0, unit="samples per p", help="of Figure 4.4"
     )
@@ -81,7 +82,7 @@ class Parameters:
     learning_rate: float = parameter(0.005, above=0, help="eta of Figure 4.4, for any d")
     curve_features: int = parameter(64, at_least=8, help="p of Figures 4.5 and 4.6")
     units: tuple[int, ...] = parameter(
-        (1, 2, 5, 10, 50), at_least=1, unit="hidden units", help="every d of Figure 4.5"
+        (1, 2, 5, 10), at_least=1, unit="hidden units", help="every d of Figure 4.5"
     )
     curve_alphas: tuple[float, ...] = parameter(
         (2.5, 5.0), above=0, unit="samples per p", help="of Figure 4.5; the first one's is 4.6"
@@ -89,11 +90,11 @@ class Parameters:
     curve_sets: int = parameter(2, at_least=1, help="data sets of Figures 4.5 and 4.6")
     curve_starts: int = parameter(3, at_least=1, unit="trials", help="starts on each of them")
     curve_epochs_factor: float = parameter(
-        1000, above=0, unit="epochs", help="budget of Figures 4.5 and 4.6 over log2(p + 1)"
+        600, above=0, unit="epochs", help="budget of Figures 4.5 and 4.6 over log2(p + 1)"
     )
     unit_rate: float = parameter(0.01, above=0, help="eta of Figures 4.5 and 4.6, over d")
     rate_factors: tuple[float, ...] = parameter(
-        (2.0, 4.0, 8.0), above=0, help="larger learning rates tried with five units"
+        (3.0, 10.0), above=0, help="larger learning rates tried with five units"
     )
     batch_fraction: float = parameter(0.5, above=0, at_most=0.9, help="b of SGD and P-SGD")
     persistence: float = parameter(2.0, above=0, help="tau of P-SGD; times d in Figure 4.5")
@@ -123,7 +124,8 @@ PROFILES: dict[str, dict[str, Any]] = {
         "epochs_factor": 2000,
         "curve_features": 1024,
         "units": (1, 2, 5, 10),
-        "curve_epochs_factor": 10_001.5,
+        "curve_epochs_factor": 10_000,
+        "rate_factors": (2.0, 4.0, 8.0),
     },
 }
 
@@ -142,7 +144,8 @@ def _success(p: Parameters) -> Iterator[dict[str, Any]]:
     for batches in ("full", "shuffled"):
         yield from _points(p, p.alphas, batches, hidden=1, momenta=["none"])
     budget = epochs(p.features, PATIENCE * p.epochs_factor)
-    yield from _points(p, p.patient_alphas, "full", momenta=["none"], epochs=budget)
+    patient: dict[str, Any] = {"kind": "patient", "momenta": ["none"], "epochs": budget}
+    yield from _points(p, p.patient_alphas, "full", **patient)
 
 
 def _points(
@@ -313,6 +316,8 @@ def _spectrum(
             "near_zero": _share(values.abs() < NEAR_ZERO * largest, weights),
             "smallest": float(values.min()),
             "largest": float(values.max()),
+            "pull": float(at.multipliers.mean()),
+            "slope": float(at.gradient.norm()),
         }
         row = row | {"where": where, "how": how}
         at_grid = lanczos.quantiles(values, weights, grid.to(values.device)).cpu().numpy()
@@ -331,6 +336,7 @@ def _share(which: Tensor, weights: Tensor) -> float:
 
 RUNS = {
     "success": final_errors,
+    "patient": final_errors,
     "curve": curves,
     "rate": curves,
     "tail": tail,

@@ -1,0 +1,414 @@
+"""Findings of the chapter `hidden_units`: success, the way down, the end's curvature, the claims.
+
+Times are epochs to success. Runs are compared in pairs that share data set and start; a pair of
+which only one came to success says which was faster, a pair of which none did says nothing.
+"""
+
+from collections.abc import Sequence
+from math import inf
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.stats import bootstrap
+
+from hdnotes.claims import Verdict, Word, above, below, mostly, quoted, together, within
+from hdnotes.experiments.hidden_units import NEAR_ZERO, PATIENCE, TEACHER, TWO
+from hdnotes.experiments.students import epochs
+from hdnotes.findings import success
+from hdnotes.findings.success import LARGE, SUCCESS, claim, crossings, equal, listed, runs
+from hdnotes.measures.crossings import Crossing, ratio
+from hdnotes.reference import points
+from hdnotes.wording import number
+
+PLAIN = ("P-SGD", "SGD", "GD")
+WITH = {name: f"{name} + momentum" for name in PLAIN}
+#: The text's sample complexities of Figure 4.5, and its epochs.
+FEW, MANY, TEXT_EPOCHS = 2.5, 5.0, 100_000
+#: Hidden units that the text calls slow, those it runs at most, and its two widest.
+SLOW, WIDE = 5, 100
+#: What two learning curves are told apart by.
+RUN = ["alpha", "hidden", "momentum", "set", "start"]
+#: Ratios of final errors below the first are help, above the second are none.
+HELP, SIMILAR = 0.5, 0.8
+
+
+# --- Figure 4.4 ----------------------------------------------------------------------------------
+
+
+class Base(NamedTuple):
+    """The settings of Figure 4.4."""
+
+    features: int
+    learning_rate: float
+    epochs: int
+
+
+def base(results: Any) -> Base:
+    """Return the settings of Figure 4.4."""
+    (cell, *_) = [cell for cell in results.cells if cell["kind"] == "success"]
+    return Base(*(cell[name] for name in Base._fields))
+
+
+def two_units(results: Any) -> pd.DataFrame:
+    """Return the runs of Figure 4.4."""
+    return runs(results, hidden=TWO)
+
+
+def panels(table: pd.DataFrame) -> pd.DataFrame:
+    """Add the ``panel`` of each row: whether there is Nesterov momentum."""
+    words = table.method.str.endswith("momentum").map({True: "Nesterov", False: "no"})
+    return table.assign(panel=words + " momentum").sort_values(
+        ["panel", "alpha"], ascending=[False, True], kind="stable"
+    )
+
+
+def published(results: Any, name: str) -> pd.DataFrame:
+    """Return the source's points of Figure 4.4, ``share`` or ``error``; none at other settings."""
+    at = base(results)
+    table = success.source_points("4.4") if name == "share" else points("hidden_units")
+    return table if _said(at) else table.head(0)
+
+
+def _said(at: Base) -> bool:
+    return at == (at.features, 0.005, epochs(at.features)) and at.features >= LARGE
+
+
+def mean_errors(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean final test error of each method and alpha with its interval (90 %).
+
+    The interval is that of the bootstrap over runs, by percentiles.
+    """
+    rows = []
+    for (method, alpha), errors in table.groupby(["method", "alpha"], sort=False).test_error:
+        values = errors.fillna(inf).to_numpy()
+        found = bootstrap(
+            (values,), np.mean, confidence_level=0.9, method="percentile", n_resamples=999, rng=0
+        ).confidence_interval
+        rows.append((method, alpha, values.mean(), found.low, found.high, len(values)))
+    return pd.DataFrame(rows, columns=["method", "alpha", "error", "low", "high", "runs"])
+
+
+def _ratios(a: dict[Any, Crossing], b: dict[Any, Crossing], names: dict[str, str]) -> Any:
+    return {name: ratio(a[name], b[other]) for name, other in names.items()}
+
+
+def _algorithms(results: Any) -> Verdict:
+    found = crossings(two_units(results))
+    pairs = [(a[name], a["GD"]) for a in (_own(), WITH) for name in ("P-SGD", "SGD")]
+    return Verdict(
+        together(*(equal(found[one], found[other]) for one, other in pairs)),
+        f"50 % crossings: {listed(found)}; equal means within 10 %.",
+    )
+
+
+def _own() -> dict[str, str]:
+    return {name: name for name in PLAIN}
+
+
+def _same(results: Any) -> Verdict:
+    found = crossings(two_units(results))
+    pairs = {a["SGD"]: ratio(found[a["SGD"]], found[a["GD"]]) for a in (_own(), WITH)}
+    return Verdict(
+        together(*(equal(found[a["SGD"]], found[a["GD"]]) for a in (_own(), WITH))),
+        f"Crossing over that of GD: {listed(pairs)}; equal means within 10 %.",
+    )
+
+
+def _momentum(results: Any) -> Verdict:
+    found = crossings(two_units(results))
+    gains = {name: ratio(found[WITH[name]], found[name]) for name in PLAIN}
+    return Verdict(
+        together(*(success.below(gain, 1) for gain in gains.values())),
+        f"Crossing with momentum over that without: {listed(gains)}.",
+    )
+
+
+def _improved(results: Any) -> Verdict:
+    two, one = crossings(two_units(results)), crossings(runs(results, hidden=1))
+    gains = {name: ratio(two[name], one[name]) for name in ("GD", "SGD")}
+    words = ", ".join(f"{name} {one[name]} and {two[name]}" for name in gains)
+    return Verdict(
+        together(*(success.below(gain, 1) for gain in gains.values())),
+        f"Crossings with one unit and with two: {words}; ratio: {listed(gains)}.",
+    )
+
+
+def _numbers(results: Any) -> Verdict:
+    """Test d2-4-4-e: intervals within 2.6 to 3.2, and 1.9 to 2.5 with momentum."""
+    found, theirs = crossings(two_units(results)), success.source_crossings("4.4")
+    words = (
+        success.between(found["GD"], 2.6, 3.2),
+        success.between(found[WITH["GD"]], 1.9, 2.5),
+    )
+    names = ("GD", WITH["GD"])
+    return Verdict(
+        together(*words) if _said(base(results)) else "undecided",
+        f"Ours, at p = {base(results).features}: {listed({n: found[n] for n in names})}; the same "
+        f"fit to the source's own points, p = 1024: {listed({n: theirs[n] for n in names})}.",
+    )
+
+
+def _patience(results: Any) -> Verdict:
+    """Test d2-4-4-f: with ten times the epochs GD comes to where momentum takes it."""
+    patient = runs(results, "patient")
+    table = two_units(results)
+    table = table[table.alpha.isin(patient.alpha)]
+    found = crossings(table)
+    late = crossings(patient)["GD"]
+    return Verdict(
+        equal(late, found[WITH["GD"]]),
+        f"At these $\\alpha$ GD crosses at {found['GD']}, with momentum at {found[WITH['GD']]}, "
+        f"and without it but with {PATIENCE} times the epochs at {late}; equal means within 10 %.",
+    )
+
+
+# --- Figure 4.5 ----------------------------------------------------------------------------------
+
+
+def ends(results: Any, kind: str = "curve") -> pd.DataFrame:
+    """Return the runs of Figure 4.5, each with its ``time`` to success and to ``halfway``.
+
+    Halfway is half of the error at chance, 1 + 1/d. Both are infinite where they were not reached.
+    """
+    table, rows = runs(results, kind), _curves(results, kind)
+    by = [*RUN, "factor"]
+    for name, level in (("time", SUCCESS), ("halfway", (1 + 1 / rows.hidden) / 2)):
+        first = rows[rows.test_error < level].groupby(by).epoch.min().rename(name)
+        table = table.join(first, on=by)
+        # Between its last record and its end a run may pass the level.
+        reached = SUCCESS if name == "time" else (1 + 1 / table.hidden) / 2
+        table[name] = table[name].fillna(table.epochs.where(table.test_error < reached, inf))
+    return table.assign(plateau=table.halfway / table.time)
+
+
+def _curves(results: Any, kind: str) -> pd.DataFrame:
+    table = results.table("curves")
+    return table[table.kind.eq(kind)]
+
+
+def learning(results: Any, alpha: float) -> pd.DataFrame:
+    """Return the learning curves of Figure 4.5 at an alpha; a run that stopped keeps its error.
+
+    The error that a stopped run keeps is that of its end, which is below 1e-3.
+    """
+    table = _curves(results, "curve")
+    table = table[table.alpha.eq(alpha)]
+    last = runs(results, "curve", alpha=alpha).set_index(RUN)
+    whole = table.pivot(index="epoch", columns=RUN, values="test_error")
+    epochs_of = last.epochs.reindex(whole.columns)
+    late = whole.index.to_numpy()[:, None] > epochs_of.to_numpy()
+    filled = whole.mask(late, last.test_error.reindex(whole.columns), axis=1)
+    filled = filled[filled.index <= epochs_of.max()]
+    return filled.unstack().rename("test_error").reset_index().dropna()
+
+
+def source_curves() -> pd.DataFrame:
+    """Return the source's learning curves of Figure 4.5."""
+    table = points("hidden_units_dynamics")
+    words = table.method.str.endswith("momentum").map({True: "standard", False: "none"})
+    return table.assign(momentum=words)
+
+
+def _paired(
+    table: pd.DataFrame, by: str, one: Any, other: Any, value: str = "time"
+) -> pd.DataFrame:
+    """Return, side by side, the runs with ``by`` at one value and at another."""
+    keys = [name for name in (*RUN, "factor") if name != by]
+    a, b = (table[table[by].eq(which)] for which in (one, other))
+    if not len(a) or not len(b):
+        raise KeyError(by)
+    return a.merge(b, on=keys, suffixes=("", "_other"))
+
+
+def _times(pairs: pd.DataFrame) -> pd.Series:
+    """Return the ratios of times of pairs of which at least one came to success."""
+    known = np.isfinite(pairs[["time", "time_other"]]).any(axis=1)
+    return pairs.time[known] / pairs.time_other[known]
+
+
+def _plateau(results: Any) -> Verdict:
+    """Test d2-4-5-a: more than half of the time to success is spent above half of chance."""
+    table = ends(results)
+    table = table[table.hidden.eq(1) & np.isfinite(table.time)]
+    parts = {alpha: rows.plateau for alpha, rows in table.groupby("alpha")}
+    return Verdict(
+        together(*(above(share, 0.5) for share in parts.values())),
+        "Share of its time to success that one unit spends above half of the error at chance: "
+        + _by_alpha(parts)
+        + ".",
+    )
+
+
+def _by_alpha(parts: dict[Any, Any]) -> str:
+    if not parts:
+        raise KeyError("runs")
+    return "; ".join(
+        f"$\\alpha$ = {alpha:g}: {quoted(values)} in {len(values)} runs or pairs"
+        for alpha, values in parts.items()
+    )
+
+
+def _smooth(results: Any) -> Verdict:
+    """Test d2-4-5-b: two units' share is smaller."""
+    pairs = _paired(ends(results), "hidden", TWO, 1)
+    pairs = pairs[np.isfinite(pairs[["time", "time_other"]]).all(axis=1)]
+    parts = {
+        alpha: rows.plateau - rows.plateau_other for alpha, rows in pairs.groupby("alpha")
+    }
+    return Verdict(
+        together(*(below(change, 0) for change in parts.values())),
+        f"That share with two units minus that with one: {_by_alpha(parts)}.",
+    )
+
+
+def _fast(results: Any) -> Verdict:
+    """Test d2-4-5-c: two units take at most 1.5 times as long as one."""
+    pairs = _paired(ends(results), "hidden", TWO, 1)
+    parts = {alpha: _times(rows) for alpha, rows in pairs.groupby("alpha")}
+    return Verdict(
+        together(*(below(factor, 1.5) for factor in parts.values())),
+        f"Time to success with two units over that with one: {_by_alpha(parts)}; similar means "
+        "less than 1.5.",
+    )
+
+
+def _slower(results: Any) -> Verdict:
+    """Test d2-4-5-d: every width from five on takes longer than two."""
+    table, words, parts = ends(results), [], []
+    for hidden in _slow(table):
+        pairs = _paired(table, "hidden", hidden, TWO)
+        for alpha, rows in pairs.groupby("alpha"):
+            factor = _times(rows)
+            words.append(above(factor, 1))
+            parts.append(f"d = {hidden}, $\\alpha$ = {alpha:g}: {quoted(factor)}")
+    return Verdict(together(*words), f"Time to success over that of two: {'; '.join(parts)}.")
+
+
+def _slow(table: pd.DataFrame) -> list[int]:
+    found = sorted(int(d) for d in table.hidden.unique() if d >= SLOW)
+    if not found:
+        raise KeyError(SLOW)
+    return found
+
+
+def _never(results: Any, alpha: float) -> Verdict:
+    """Test that five units and more do not come to success; that needs the text's size and time."""
+    table = ends(results)
+    table = table[table.hidden.ge(SLOW) & table.alpha.eq(alpha)]
+    if not len(table):
+        raise KeyError(alpha)
+    word: Word = mostly(np.isinf(table.time))
+    budget = max(cell["epochs"] for cell in results.cells if cell["kind"] == "curve")
+    large = table.features.min() >= LARGE and budget >= TEXT_EPOCHS
+    theirs = source_curves()
+    theirs = theirs[theirs.hidden.ge(SLOW) & theirs.alpha.eq(alpha)]
+    best = theirs.groupby(["hidden", "momentum"]).test_error.min()
+    return Verdict(
+        "undecided" if word == "holds" and not large else word,
+        f"{np.isfinite(table.time).sum()} of {len(table)} runs with {SLOW} units and more came to "
+        f"success within {budget:,} epochs at p = {table.features.min()}. In the source's own "
+        f"figure {(best < SUCCESS).sum()} of {len(best)} curves do, p = 1024.",
+    )
+
+
+def _helps(results: Any) -> Verdict:
+    """Test d2-4-5-g: momentum makes each width faster or, without success, better."""
+    pairs = _paired(ends(results), "momentum", "standard", "none")
+    words, parts = [], []
+    for (hidden, alpha), rows in pairs.groupby(["hidden", "alpha"]):
+        known = np.isfinite(rows[["time", "time_other"]]).any(axis=1)
+        gains = (rows.time / rows.time_other).where(known, rows.test_error / rows.test_error_other)
+        words.append(below(gains, 1))
+        parts.append(f"d = {hidden}, $\\alpha$ = {alpha:g}: {quoted(gains)}")
+    return Verdict(
+        together(*words),
+        "Time to success with momentum over that without, or the same of the final errors where "
+        f"neither succeeds: {'; '.join(parts)}.",
+    )
+
+
+def _coincide(results: Any) -> Verdict:
+    """Test d2-4-5-h: the two widest students end, or come to success, within 25 %."""
+    table = ends(results)
+    wide = sorted(d for d in table.hidden.unique() if d >= WIDE)
+    theirs = source_curves()
+    last = theirs.sort_values("epoch").groupby(["alpha", "momentum", "hidden"]).last()
+    said = "; ".join(
+        f"$\\alpha$ = {alpha:g}, momentum {momentum}: error {number(rows.loc[100].test_error)} "
+        f"at epoch {rows.loc[100].epoch:,.0f} and {number(rows.loc[2000].test_error)} at "
+        f"{rows.loc[2000].epoch:,.0f}"
+        for (alpha, momentum), rows in last.query("hidden >= @WIDE").groupby(["alpha", "momentum"])
+        .apply(lambda part: part.droplevel([0, 1])).groupby(level=[0, 1])
+    )
+    source = f"Last of the source's curves of 100 and of 2000 units: {said}."
+    if len(wide) < 2:
+        return Verdict("undecided", f"It needs two widths of {WIDE} and more. {source}")
+    pairs = _paired(table, "hidden", wide[-1], wide[0])
+    known = np.isfinite(pairs[["time", "time_other"]]).any(axis=1)
+    values = (pairs.time / pairs.time_other).where(known, pairs.test_error / pairs.test_error_other)
+    parts = dict(iter(values.groupby(pairs.alpha)))
+    return Verdict(
+        together(*(within(one, 0.8, 1.25) for one in parts.values())),
+        f"Ratio, {wide[-1]} over {wide[0]} units: {_by_alpha(parts)}. {source}",
+    )
+
+
+def rates(results: Any) -> pd.DataFrame:
+    """Return the runs of five units at every learning rate, with their ``gain`` over the text's."""
+    trials = ends(results, "rate")
+    usual = ends(results)
+    usual = usual[usual.hidden.isin(trials.hidden) & usual.momentum.eq("none")]
+    usual = usual[usual.alpha.isin(trials.alpha)]
+    keys = ["set", "start"]
+    both = pd.concat([usual, trials], ignore_index=True)
+    both = both.merge(usual[[*keys, "test_error"]], on=keys, suffixes=("", "_usual"))
+    return both.assign(gain=both.test_error.fillna(inf) / both.test_error_usual)
+
+
+def _no_rate(results: Any) -> Verdict:
+    """Test d2-4-5-i: no larger learning rate halves the final error."""
+    table = rates(results)
+    table = table[table.factor.gt(1)]
+    words: list[Word] = []
+    for _, rows in table.groupby("factor"):
+        words.append("fails" if below(rows.gain, HELP) == "holds" else above(rows.gain, SIMILAR))
+    parts = "; ".join(
+        f"{factor:g} times: {quoted(rows.gain)}" for factor, rows in table.groupby("factor")
+    )
+    if not words:
+        raise KeyError("rates")
+    return Verdict(
+        "fails" if "fails" in words else together(*words),
+        f"Final error over that at the text's learning rate, by factor on it: {parts}.",
+    )
+
+
+def exponents(results: Any) -> pd.DataFrame:
+    """Return the runs that nothing stopped, with the ``slope`` of log error over log epoch.
+
+    The slope is fitted to the last three quarters of the epochs.
+    """
+    table = _curves(results, "tail")
+    late = table[table.epoch.ge(table.epoch.max() / 4)]
+    slopes = late.groupby(RUN).apply(
+        lambda run: np.polyfit(np.log(run.epoch), np.log(run.test_error), 1)[0],
+        include_groups=False,
+    )
+    return runs(results, "tail").join(slopes.rename("slope"), on=RUN)
+
+
+def _tails(results: Any) -> Verdict:
+    """Test hd-hu-a: -2 within 0.3 with more units than one, and rounding with one."""
+    table = exponents(results)
+    many = {d: rows.slope for d, rows in table[table.hidden.gt(1)].groupby("hidden")}
+    single = table[table.hidden.eq(1)].test_error
+    if not many or not len(single):
+        raise KeyError("tail")
+    words = [within(slopes, -2.3, -1.7) for slopes in many.values()]
+    parts = "; ".join(f"d = {d}: {quoted(slopes)}" for d, slopes in many.items())
+    return Verdict(
+        together(below(single, 1e-9), *words),
+        f"Slope of log error over log epoch: {parts}. One unit ends at an error of "
+        f"{quoted(single)}.",
+    )
