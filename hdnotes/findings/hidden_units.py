@@ -4,7 +4,6 @@ Times are epochs to success. Runs are compared in pairs that share data set and 
 which only one came to success says which was faster, a pair of which none did says nothing.
 """
 
-from collections.abc import Sequence
 from math import inf
 from typing import Any, NamedTuple
 
@@ -17,12 +16,14 @@ from hdnotes.experiments.hidden_units import NEAR_ZERO, PATIENCE, TEACHER, TWO
 from hdnotes.experiments.students import epochs
 from hdnotes.findings import success
 from hdnotes.findings.success import LARGE, SUCCESS, claim, crossings, equal, listed, runs
-from hdnotes.measures.crossings import Crossing, ratio
+from hdnotes.measures.crossings import ratio
 from hdnotes.reference import points
 from hdnotes.wording import number
 
 PLAIN = ("P-SGD", "SGD", "GD")
 WITH = {name: f"{name} + momentum" for name in PLAIN}
+OURS = WITH["P-SGD"]
+MOMENTA = {"none": "no momentum", "standard": "standard momentum"}
 #: The text's sample complexities of Figure 4.5, and its epochs.
 FEW, MANY, TEXT_EPOCHS = 2.5, 5.0, 100_000
 #: Hidden units that the text calls slow, those it runs at most, and its two widest.
@@ -87,10 +88,6 @@ def mean_errors(table: pd.DataFrame) -> pd.DataFrame:
         ).confidence_interval
         rows.append((method, alpha, values.mean(), found.low, found.high, len(values)))
     return pd.DataFrame(rows, columns=["method", "alpha", "error", "low", "high", "runs"])
-
-
-def _ratios(a: dict[Any, Crossing], b: dict[Any, Crossing], names: dict[str, str]) -> Any:
-    return {name: ratio(a[name], b[other]) for name, other in names.items()}
 
 
 def _algorithms(results: Any) -> Verdict:
@@ -253,9 +250,7 @@ def _smooth(results: Any) -> Verdict:
     """Test d2-4-5-b: two units' share is smaller."""
     pairs = _paired(ends(results), "hidden", TWO, 1)
     pairs = pairs[np.isfinite(pairs[["time", "time_other"]]).all(axis=1)]
-    parts = {
-        alpha: rows.plateau - rows.plateau_other for alpha, rows in pairs.groupby("alpha")
-    }
+    parts = {alpha: rows.plateau - rows.plateau_other for alpha, rows in pairs.groupby("alpha")}
     return Verdict(
         together(*(below(change, 0) for change in parts.values())),
         f"That share with two units minus that with one: {_by_alpha(parts)}.",
@@ -332,16 +327,14 @@ def _coincide(results: Any) -> Verdict:
     """Test d2-4-5-h: the two widest students end, or come to success, within 25 %."""
     table = ends(results)
     wide = sorted(d for d in table.hidden.unique() if d >= WIDE)
-    theirs = source_curves()
-    last = theirs.sort_values("epoch").groupby(["alpha", "momentum", "hidden"]).last()
+    theirs = source_curves().query("hidden >= @WIDE").sort_values("epoch")
+    last = theirs.drop_duplicates(["alpha", "momentum", "hidden"], keep="last")
     said = "; ".join(
-        f"$\\alpha$ = {alpha:g}, momentum {momentum}: error {number(rows.loc[100].test_error)} "
-        f"at epoch {rows.loc[100].epoch:,.0f} and {number(rows.loc[2000].test_error)} at "
-        f"{rows.loc[2000].epoch:,.0f}"
-        for (alpha, momentum), rows in last.query("hidden >= @WIDE").groupby(["alpha", "momentum"])
-        .apply(lambda part: part.droplevel([0, 1])).groupby(level=[0, 1])
+        f"$\\alpha$ = {row.alpha:g}, momentum {row.momentum}, d = {row.hidden}: "
+        f"{number(row.test_error)} at {row.epoch:,}"
+        for row in last.sort_values(["alpha", "momentum", "hidden"]).itertuples()
     )
-    source = f"Last of the source's curves of 100 and of 2000 units: {said}."
+    source = f"Errors at the ends of the source's curves, by epoch: {said}."
     if len(wide) < 2:
         return Verdict("undecided", f"It needs two widths of {WIDE} and more. {source}")
     pairs = _paired(table, "hidden", wide[-1], wide[0])
@@ -398,6 +391,20 @@ def exponents(results: Any) -> pd.DataFrame:
     return runs(results, "tail").join(slopes.rename("slope"), on=RUN)
 
 
+def tails(results: Any) -> pd.DataFrame:
+    """Return the learning curves of the runs that nothing stopped, narrow ones first."""
+    return _curves(results, "tail").sort_values(["hidden", "epoch"], kind="stable")
+
+
+def inverse_square(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a fall as 1/t^2 over the last tenth to whole of the epochs, ending with the curves."""
+    widest = table[table.hidden.eq(table.hidden.max())]
+    end = widest.epoch.max()
+    last = widest[widest.epoch.eq(end)].test_error.median()
+    epoch = np.array([end / 10, end])
+    return pd.DataFrame({"epoch": epoch, "test_error": last * (end / epoch) ** 2})
+
+
 def _tails(results: Any) -> Verdict:
     """Test hd-hu-a: -2 within 0.3 with more units than one, and rounding with one."""
     table = exponents(results)
@@ -412,3 +419,358 @@ def _tails(results: Any) -> Verdict:
         f"Slope of log error over log epoch: {parts}. One unit ends at an error of "
         f"{quoted(single)}.",
     )
+
+
+# --- Figure 4.6 ----------------------------------------------------------------------------------
+
+
+def hessians(results: Any, **values: Any) -> pd.DataFrame:
+    """Return the exact Hessians with these values, a row each.
+
+    Raises
+    ------
+    KeyError
+        If there are none.
+    """
+    return _chosen(results, "hessians", {"how": "exact"} | values)
+
+
+def spectra(results: Any, **values: Any) -> pd.DataFrame:
+    """Return the eigenvalues at even shares of the exact Hessians with these values."""
+    return _chosen(results, "spectra", {"how": "exact"} | values)
+
+
+def _chosen(results: Any, name: str, values: dict[str, Any]) -> pd.DataFrame:
+    try:
+        table = results.table(name)
+    except ValueError as error:  # no cell has such a table
+        raise KeyError(name) from error
+    for column, value in values.items():
+        table = table[table[column].eq(value)]
+    if not len(table):
+        raise KeyError(name)
+    return table
+
+
+#: What a panel of the spectra shows: its name, and which Hessians it is.
+VIEWS = {
+    "in space": {"samples": "all", "where": "everywhere"},
+    "on the spheres": {"samples": "all", "where": "on the spheres"},
+    "in space, at the teacher": {"samples": "all", "where": "everywhere", "method": TEACHER},
+    "in space, its half of the samples": {"samples": "its half", "where": "everywhere"},
+}
+
+
+def views(table: pd.DataFrame, method: str, hidden: int) -> pd.DataFrame:
+    """Return a run's spectra of a width as it is looked at, with the ``view`` of each."""
+    parts = []
+    for view, choice in VIEWS.items():
+        chosen = {"hidden": hidden, "method": method} | choice
+        rows = table[np.logical_and.reduce([table[name].eq(v) for name, v in chosen.items()])]
+        parts.append(rows.assign(view=view))
+    return pd.concat(parts, ignore_index=True)
+
+
+def both_ways(results: Any) -> pd.DataFrame:
+    """Return the spectra with five units that are exact and Lanczos', by ``how``."""
+    choice = {"hidden": 5, "samples": "all", "where": "everywhere"}
+    ways = [spectra(results, how=how, **choice) for how in ("exact", "Lanczos")]
+    both = pd.concat(ways, ignore_index=True)
+    return both[both.method.ne(TEACHER)]
+
+
+def ending_rows(results: Any) -> list[list[str]]:
+    """Return the rows of the page's table of Hessians, medians over runs."""
+    rows = []
+    by = ["hidden", "method", "samples", "where"]
+    for (hidden, method, samples, where), table in hessians(results).groupby(by, sort=False):
+        middle = table[["test_error", "negative", "near_zero", "smallest"]].median()
+        error = "0" if method == TEACHER else number(middle.test_error)
+        shares = [f"{middle.negative:.3f}", f"{middle.near_zero:.3f}", number(middle.smallest)]
+        rows.append([method, str(hidden), samples, where, error, *shares])
+    return rows
+
+
+def reading(results: Any) -> str:
+    """Return what the sphere does to the Hessians where GD failed, in a sentence or two."""
+    choice = {"method": "GD", "hidden": 1, "samples": "all"}
+    space, sphere = (
+        hessians(results, where=where, **choice).query("test_error > @SUCCESS")
+        for where in ("everywhere", "on the spheres")
+    )
+    if not len(space):
+        return "With one unit GD found the teacher in every run."
+    pull = space.pull.median()
+    way = "longer than the sphere allows" if pull < 0 else "shorter than the sphere allows"
+    return (
+        f"In {len(space)} runs GD with one unit ended without the teacher, at a median test error "
+        f"of {number(space.test_error.median())}. The loss there would have the weights {way}: "
+        f"$w \\cdot g / \\lVert w \\rVert^2$ is {number(pull)} in the median. In space the smallest "
+        f"eigenvalue is {number(space.smallest.median())}; along the sphere, where that pull is "
+        f"taken off, it is {number(sphere.smallest.median())}. The gradient along the sphere, of "
+        f"length {number(space.slope.median())}, says how near to rest these runs are."
+    )
+
+
+def counted(results: Any) -> pd.DataFrame:
+    """Return what is zero by counting, a row a width: the share that samples cannot reach.
+
+    The positive part G has rank n at most; where all units are the teacher, p at most.
+    """
+    table = hessians(results, samples="all", where="everywhere").drop_duplicates("hidden")
+    size = table.hidden * table.features
+    return pd.DataFrame(
+        {
+            "hidden": table.hidden,
+            "samples": (1 - table.counted / size).clip(lower=0),
+            "solution": 1 - 1 / table.hidden,
+        }
+    )
+
+
+def _positive(results: Any) -> Verdict:
+    """Test d2-4-6-a on its own half of the samples, as the source did."""
+    table = hessians(results, method=OURS, hidden=1, samples="its half", where="everywhere")
+    done = table[table.test_error < SUCCESS]
+    if not len(done):
+        raise KeyError("recovered")
+    return Verdict(
+        together(mostly(done.negative.eq(0)), below(done.near_zero, 0.5)),
+        f"In {done.negative.eq(0).sum()} of the {len(done)} runs that recovered the teacher (of "
+        f"{len(table)}) no eigenvalue is negative; near zero, below {NEAR_ZERO:g} of the largest, "
+        f"is a share of {quoted(done.near_zero)}.",
+    )
+
+
+def _concentrated(results: Any) -> Verdict:
+    table = hessians(results, method=OURS, hidden=5, samples="its half", where="everywhere")
+    return Verdict(
+        together(above(table.near_zero, 0.5), mostly(table.negative.gt(0))),
+        f"Share near zero: {quoted(table.near_zero)}; share negative: {quoted(table.negative)}, "
+        f"in {table.negative.gt(0).sum()} of {len(table)} runs above 0.",
+    )
+
+
+def _many_negative(results: Any) -> Verdict:
+    """Test d2-4-6-c: more than 1 % is many."""
+    table = hessians(results, method="GD", hidden=1, samples="all", where="everywhere")
+    table = table[table.test_error > SUCCESS]
+    if not len(table):
+        raise KeyError("stuck")
+    return Verdict(
+        above(table.negative, 0.01),
+        f"Share negative where GD ended without the teacher: {quoted(table.negative)} in "
+        f"{len(table)} runs; the source's figure has 0.036 in one.",
+    )
+
+
+def _far(results: Any) -> Verdict:
+    """Test d2-4-6-d: directions on the sphere along which the loss bends down."""
+    choice = {"method": "GD", "hidden": 1, "samples": "all"}
+    table = hessians(results, where="on the spheres", **choice)
+    table = table[table.test_error > SUCCESS]
+    if not len(table):
+        raise KeyError("stuck")
+    return Verdict(
+        mostly(table.negative.gt(0)),
+        f"Along the sphere {table.negative.gt(0).sum()} of the {len(table)} points where GD ended "
+        f"without the teacher have a negative eigenvalue. Smallest there: "
+        f"{quoted(table.smallest)}, of a largest of {quoted(table.largest)}.",
+    )
+
+
+def _more_positive(results: Any) -> Verdict:
+    both = [
+        hessians(results, method="GD", hidden=hidden, samples="all", where="everywhere")
+        for hidden in (5, 1)
+    ]
+    pairs = both[0].merge(both[1], on=["set", "start"], suffixes=("", "_other"))
+    change = pairs.negative - pairs.negative_other
+    return Verdict(
+        together(below(change, 0), above(both[0].near_zero, 0.5)),
+        f"Share negative with five units minus that with one: {quoted(change)}; near zero with "
+        f"five: {quoted(both[0].near_zero)}.",
+    )
+
+
+def _counting(results: Any) -> Verdict:
+    """Test hd-hu-b: runs have no larger share near zero than the exact solution on their data."""
+    choice = {"hidden": 5, "samples": "all", "where": "everywhere"}
+    table = hessians(results, **choice)
+    exact = table[table.method.eq(TEACHER)].set_index("set").near_zero
+    found = table[table.method.ne(TEACHER)]
+    more = {
+        name: rows.near_zero - exact.loc[rows.set].to_numpy()
+        for name, rows in found.groupby("method")
+    }
+    parts = "; ".join(f"{name} {quoted(values)}" for name, values in more.items())
+    return Verdict(
+        together(*(below(values, 0.05) for values in more.values())),
+        f"Share near zero at the teacher: {quoted(exact)}. At the ends of runs, minus that: "
+        f"{parts}.",
+    )
+
+
+def _lanczos(results: Any) -> Verdict:
+    """Test hd-hu-c: the largest distance of the two distributions, beyond what one step jumps."""
+    gaps = lanczos_gaps(results)
+    return Verdict(
+        below(gaps.near_zero, 0.05),
+        f"Share near zero, Lanczos against exact: apart by {quoted(gaps.near_zero)} in "
+        f"{len(gaps)} Hessians; share negative: by {quoted(gaps.negative)}.",
+    )
+
+
+def lanczos_gaps(results: Any) -> pd.DataFrame:
+    """Return how far Lanczos' shares are from the exact ones, a row a Hessian with five units."""
+    keys = ["method", "samples", "set", "start"]
+    choice = {"hidden": 5, "where": "everywhere"}
+    exact = hessians(results, **choice)
+    drawn = hessians(results, how="Lanczos", **choice)
+    both = exact.merge(drawn, on=keys, suffixes=("", "_drawn"))
+    names = ("near_zero", "negative")
+    return both[keys].assign(**{one: (both[one] - both[f"{one}_drawn"]).abs() for one in names})
+
+
+CLAIMS = (
+    claim(
+        "d2-4-4-a",
+        "With two hidden units there is almost no difference between P-SGD, SGD and GD.",
+        "Section 4.2; Figure 4.4",
+        _algorithms,
+    ),
+    claim(
+        "d2-4-4-b",
+        "GD and SGD behave almost exactly the same.",
+        "caption of Figure 4.4",
+        _same,
+    ),
+    claim(
+        "d2-4-4-c",
+        "With two hidden units momentum clearly helps all three.",
+        "Section 4.2; Figure 4.4",
+        _momentum,
+    ),
+    claim(
+        "d2-4-4-d",
+        "GD and SGD need fewer samples with two hidden units than with one.",
+        "caption of Figure 4.4",
+        _improved,
+    ),
+    claim(
+        "d2-4-4-e",
+        "GD comes to 50 % at about 2.9, and at about 2.2 with momentum.",
+        "the curves of Figure 4.4",
+        _numbers,
+    ),
+    claim(
+        "d2-4-4-f",
+        "Momentum helps by its speed, as the number of epochs is limited.",
+        "Section 4.2, on Figure 4.4",
+        _patience,
+    ),
+    claim(
+        "d2-4-5-a",
+        "One unit spends most of its time at a very high error, then converges quickly.",
+        "caption of Figure 4.5",
+        _plateau,
+    ),
+    claim(
+        "d2-4-5-b",
+        "Two units converge more smoothly.",
+        "caption of Figure 4.5",
+        _smooth,
+    ),
+    claim(
+        "d2-4-5-c",
+        "Two units converge faster than one, or similarly fast.",
+        "Section 4.2, on Figure 4.5",
+        _fast,
+    ),
+    claim(
+        "d2-4-5-d",
+        "Five units and more converge more slowly than two.",
+        "Section 4.2; Figure 4.5",
+        _slower,
+    ),
+    claim(
+        "d2-4-5-e",
+        r"At $\alpha = 2.5$ five units and more do not get there in 100,000 epochs.",
+        "caption of Figure 4.5",
+        lambda results: _never(results, FEW),
+    ),
+    claim(
+        "d2-4-5-f",
+        r"Neither do they at $\alpha = 5.0$.",
+        "caption of Figure 4.5, which makes no difference between the two",
+        lambda results: _never(results, MANY),
+    ),
+    claim(
+        "d2-4-5-g",
+        "Momentum helps every width.",
+        "caption of Figure 4.5",
+        _helps,
+    ),
+    claim(
+        "d2-4-5-h",
+        "100 and 2000 hidden units follow the same curve.",
+        "the curves of Figure 4.5",
+        _coincide,
+    ),
+    claim(
+        "d2-4-5-i",
+        "With five units a larger learning rate gives nothing: the error stays or grows.",
+        "Section 4.2, on Figure 4.5",
+        _no_rate,
+    ),
+    claim(
+        "hd-hu-a",
+        "Near the teacher one unit converges exponentially and several as the inverse square of "
+        "time.",
+        "tested by us: why more units are slower",
+        _tails,
+    ),
+    claim(
+        "d2-4-6-a",
+        "P-SGD with momentum and one unit ends where all eigenvalues are positive, many of them "
+        "large.",
+        "Section 4.2; Figure 4.6",
+        _positive,
+    ),
+    claim(
+        "d2-4-6-b",
+        "With five units they concentrate around zero, and some are negative.",
+        "Section 4.2; Figure 4.6",
+        _concentrated,
+    ),
+    claim(
+        "d2-4-6-c",
+        "GD with one unit ends where many eigenvalues are negative.",
+        "Section 4.2; Figure 4.6",
+        _many_negative,
+    ),
+    claim(
+        "d2-4-6-d",
+        "These negative eigenvalues mean that it is far from a local minimum.",
+        "Section 4.2, on Figure 4.6",
+        _far,
+    ),
+    claim(
+        "d2-4-6-e",
+        "For GD, too, more units make more eigenvalues positive, most of them close to zero.",
+        "Section 4.2; Figure 4.6",
+        _more_positive,
+    ),
+    claim(
+        "hd-hu-b",
+        "Five units' eigenvalues are near zero for their number: at the teacher as many are.",
+        "tested by us: the part that is counting",
+        _counting,
+    ),
+    claim(
+        "hd-hu-c",
+        "Lanczos quadrature finds the same share near zero as the exact spectrum.",
+        "tested by us: the way that larger Hessians take",
+        _lanczos,
+    ),
+)
