@@ -15,7 +15,7 @@ from hdnotes.claims import Verdict, Word, above, below, mostly, quoted, together
 from hdnotes.experiments.hidden_units import NEAR_ZERO, PATIENCE, TEACHER, TWO
 from hdnotes.experiments.students import epochs
 from hdnotes.findings import success
-from hdnotes.findings.success import LARGE, SUCCESS, claim, crossings, equal, listed, runs
+from hdnotes.findings.success import LARGE, SUCCESS, claim, crossings, equal, listed
 from hdnotes.measures.crossings import ratio
 from hdnotes.reference import points
 from hdnotes.wording import number
@@ -30,6 +30,8 @@ FEW, MANY, TEXT_EPOCHS = 2.5, 5.0, 100_000
 SLOW, WIDE = 5, 100
 #: What two learning curves are told apart by.
 RUN = ["alpha", "hidden", "momentum", "set", "start"]
+#: What more than half of all runs do is what runs do.
+MOST = 0.5
 #: Ratios of final errors below the first are help, above the second are none.
 HELP, SIMILAR = 0.5, 0.8
 
@@ -49,6 +51,18 @@ def base(results: Any) -> Base:
     """Return the settings of Figure 4.4."""
     (cell, *_) = [cell for cell in results.cells if cell["kind"] == "success"]
     return Base(*(cell[name] for name in Base._fields))
+
+
+def runs(results: Any, kind: str = "success", **values: Any) -> pd.DataFrame:
+    """Return the runs of a kind of cell with these values, as `success.runs`.
+
+    Raises
+    ------
+    KeyError
+        If no cell has runs.
+    """
+    _chosen(results, "runs", {})
+    return success.runs(results, kind, **values)
 
 
 def two_units(results: Any) -> pd.DataFrame:
@@ -180,8 +194,7 @@ def ends(results: Any, kind: str = "curve") -> pd.DataFrame:
 
 
 def _curves(results: Any, kind: str) -> pd.DataFrame:
-    table = results.table("curves")
-    return table[table.kind.eq(kind)]
+    return _chosen(results, "curves", {"kind": kind})
 
 
 def learning(results: Any, alpha: float) -> pd.DataFrame:
@@ -198,6 +211,23 @@ def learning(results: Any, alpha: float) -> pd.DataFrame:
     filled = whole.mask(late, last.test_error.reindex(whole.columns), axis=1)
     filled = filled[filled.index <= epochs_of.max()]
     return filled.unstack().rename("test_error").reset_index().dropna()
+
+
+def alike(*tables: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return learning curves whose widths are named in the same order, so that they look alike.
+
+    A curve that a table does not have comes as a row without an error, which draws nothing.
+    """
+    widths = sorted({int(d) for table in tables for d in table.hidden})
+    found = []
+    for table in tables:
+        rows = [(d, word, table.epoch.max()) for word in MOMENTA for d in widths]
+        names = pd.DataFrame(rows, columns=["hidden", "momentum", "epoch"])
+        both = pd.concat([table, names], ignore_index=True)
+        # The nameless row shares an epoch with none: it would count as a run that diverged.
+        both.loc[both.test_error.isna(), "epoch"] += 1e-3
+        found.append(both.sort_values(["hidden", "epoch"], kind="stable"))
+    return found
 
 
 def source_curves() -> pd.DataFrame:
@@ -276,7 +306,8 @@ def _slower(results: Any) -> Verdict:
         for alpha, rows in pairs.groupby("alpha"):
             factor = _times(rows)
             words.append(above(factor, 1))
-            parts.append(f"d = {hidden}, $\\alpha$ = {alpha:g}: {quoted(factor)}")
+            value = quoted(factor) if len(factor) else "no run of either succeeds"
+            parts.append(f"d = {hidden}, $\\alpha$ = {alpha:g}: {value}")
     return Verdict(together(*words), f"Time to success over that of two: {'; '.join(parts)}.")
 
 
@@ -293,7 +324,7 @@ def _never(results: Any, alpha: float) -> Verdict:
     table = table[table.hidden.ge(SLOW) & table.alpha.eq(alpha)]
     if not len(table):
         raise KeyError(alpha)
-    word: Word = mostly(np.isinf(table.time))
+    word: Word = mostly(np.isinf(table.time), MOST)
     budget = max(cell["epochs"] for cell in results.cells if cell["kind"] == "curve")
     large = table.features.min() >= LARGE and budget >= TEXT_EPOCHS
     theirs = source_curves()
@@ -456,8 +487,8 @@ def _chosen(results: Any, name: str, values: dict[str, Any]) -> pd.DataFrame:
 VIEWS = {
     "in space": {"samples": "all", "where": "everywhere"},
     "on the spheres": {"samples": "all", "where": "on the spheres"},
-    "in space, at the teacher": {"samples": "all", "where": "everywhere", "method": TEACHER},
-    "in space, its half of the samples": {"samples": "its half", "where": "everywhere"},
+    "at the teacher": {"samples": "all", "where": "everywhere", "method": TEACHER},
+    "its half, in space": {"samples": "its half", "where": "everywhere"},
 }
 
 
@@ -505,10 +536,10 @@ def reading(results: Any) -> str:
     return (
         f"In {len(space)} runs GD with one unit ended without the teacher, at a median test error "
         f"of {number(space.test_error.median())}. The loss there would have the weights {way}: "
-        f"$w \\cdot g / \\lVert w \\rVert^2$ is {number(pull)} in the median. In space the smallest "
-        f"eigenvalue is {number(space.smallest.median())}; along the sphere, where that pull is "
-        f"taken off, it is {number(sphere.smallest.median())}. The gradient along the sphere, of "
-        f"length {number(space.slope.median())}, says how near to rest these runs are."
+        f"$w \\cdot g / \\lVert w \\rVert^2$ is {number(pull)} in the median. In space the "
+        f"smallest eigenvalue is {number(space.smallest.median())}; along the sphere, where that "
+        f"pull is taken off, it is {number(sphere.smallest.median())}. The gradient along the "
+        f"sphere, of length {number(space.slope.median())}, says how near to rest these runs are."
     )
 
 
@@ -535,7 +566,7 @@ def _positive(results: Any) -> Verdict:
     if not len(done):
         raise KeyError("recovered")
     return Verdict(
-        together(mostly(done.negative.eq(0)), below(done.near_zero, 0.5)),
+        together(mostly(done.negative.eq(0), MOST), below(done.near_zero, 0.5)),
         f"In {done.negative.eq(0).sum()} of the {len(done)} runs that recovered the teacher (of "
         f"{len(table)}) no eigenvalue is negative; near zero, below {NEAR_ZERO:g} of the largest, "
         f"is a share of {quoted(done.near_zero)}.",
@@ -545,7 +576,7 @@ def _positive(results: Any) -> Verdict:
 def _concentrated(results: Any) -> Verdict:
     table = hessians(results, method=OURS, hidden=5, samples="its half", where="everywhere")
     return Verdict(
-        together(above(table.near_zero, 0.5), mostly(table.negative.gt(0))),
+        together(above(table.near_zero, 0.5), mostly(table.negative.gt(0), MOST)),
         f"Share near zero: {quoted(table.near_zero)}; share negative: {quoted(table.negative)}, "
         f"in {table.negative.gt(0).sum()} of {len(table)} runs above 0.",
     )
@@ -572,7 +603,7 @@ def _far(results: Any) -> Verdict:
     if not len(table):
         raise KeyError("stuck")
     return Verdict(
-        mostly(table.negative.gt(0)),
+        mostly(table.negative.gt(0), MOST),
         f"Along the sphere {table.negative.gt(0).sum()} of the {len(table)} points where GD ended "
         f"without the teacher have a negative eigenvalue. Smallest there: "
         f"{quoted(table.smallest)}, of a largest of {quoted(table.largest)}.",
