@@ -395,9 +395,7 @@ def _no_rate(results: Any) -> Verdict:
     """Test d2-4-5-i: no larger learning rate takes a fifth off the final error."""
     table = rates(results)
     table = table[table.factor.gt(1)]
-    words: list[Word] = []
-    for _, rows in table.groupby("factor"):
-        words.append(above(rows.gain, SIMILAR))
+    words = [above(rows.gain, SIMILAR) for _, rows in table.groupby("factor")]
     parts = "; ".join(
         f"{factor:g} times: {quoted(rows.gain)}" for factor, rows in table.groupby("factor")
     )
@@ -638,7 +636,7 @@ def _counting(results: Any) -> Verdict:
     parts = "; ".join(f"{name} {quoted(values)}" for name, values in more.items())
     return Verdict(
         together(*(below(values, 0.05) for values in more.values())),
-        f"Share near zero at the teacher: {quoted(exact)}. At the ends of runs, minus that: "
+        f"Share near zero at the teacher: {number(exact.median())}. At the ends of runs, minus that: "
         f"{parts}.",
     )
 
