@@ -636,8 +636,8 @@ def _counting(results: Any) -> Verdict:
     parts = "; ".join(f"{name} {quoted(values)}" for name, values in more.items())
     return Verdict(
         together(*(below(values, 0.05) for values in more.values())),
-        f"Share near zero at the teacher: {number(exact.median())}. At the ends of runs, minus that: "
-        f"{parts}.",
+        f"Share near zero at the teacher: {number(exact.median())}. At the ends of runs, minus "
+        f"that: {parts}.",
     )
 
 
