@@ -221,11 +221,11 @@ def alike(*tables: pd.DataFrame) -> list[pd.DataFrame]:
     widths = sorted({int(d) for table in tables for d in table.hidden})
     found = []
     for table in tables:
-        rows = [(d, word, table.epoch.max()) for word in MOMENTA for d in widths]
+        # An epoch that no run has: among those of a run it would count as one that diverged.
+        after = table.epoch.max() + 1e-3
+        rows = [(d, word, after) for word in MOMENTA for d in widths]
         names = pd.DataFrame(rows, columns=["hidden", "momentum", "epoch"])
         both = pd.concat([table, names], ignore_index=True)
-        # The nameless row shares an epoch with none: it would count as a run that diverged.
-        both.loc[both.test_error.isna(), "epoch"] += 1e-3
         found.append(both.sort_values(["hidden", "epoch"], kind="stable"))
     return found
 

@@ -266,3 +266,17 @@ def test_the_sources_curves_are_there():
     table = findings.source_curves()
     assert set(table.hidden) == {1, 2, 5, 10, 100, 2000}
     assert table.groupby(["alpha", "hidden", "momentum"]).size().max() <= 24
+
+
+def test_widths_are_named_in_the_same_order_where_a_curve_is_missing():
+    ours = findings.learning(MADE, 5.0).query("hidden != 2 and hidden < 100")
+    drawn = findings.alike(ours, findings.source_curves().query("alpha == 5"))
+    orders = [
+        rows.hidden.drop_duplicates().tolist()
+        for table in drawn
+        for _, rows in table.groupby("momentum")
+    ]
+    assert orders == [[1, 2, 5, 10, 100, 2000]] * 4
+    for table, before in zip(drawn, (ours, findings.source_curves()), strict=True):
+        added = table[table.test_error.isna()]
+        assert not added.epoch.isin(before.epoch).any()
