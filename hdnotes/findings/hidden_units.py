@@ -36,6 +36,12 @@ MOST = 0.5
 SIMILAR = 0.8
 
 
+def quartiles(table: pd.DataFrame, by: list[str], y: str) -> pd.DataFrame:
+    """Return the quartiles of ``y`` in each group: what a figure of medians and bands shows."""
+    found = table.dropna(subset=[y]).groupby(by, sort=False)[y].quantile([0.25, 0.5, 0.75])
+    return found.unstack().set_axis(["low", y, "high"], axis=1).reset_index()
+
+
 # --- Figure 4.4 ----------------------------------------------------------------------------------
 
 
