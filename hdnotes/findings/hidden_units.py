@@ -433,12 +433,12 @@ def tails(results: Any) -> pd.DataFrame:
 
 
 def inverse_square(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a fall as 1/t^2 over the last tenth to whole of the epochs, ending with the curves."""
+    """Return a fall as 1/t^2 over the last tenfold of epochs, a tenth of the widest student's."""
     widest = table[table.hidden.eq(table.hidden.max())]
     end = widest.epoch.max()
     last = widest[widest.epoch.eq(end)].test_error.median()
     epoch = np.array([end / 10, end])
-    return pd.DataFrame({"epoch": epoch, "test_error": last * (end / epoch) ** 2})
+    return pd.DataFrame({"epoch": epoch, "test_error": last / 10 * (end / epoch) ** 2})
 
 
 def _tails(results: Any) -> Verdict:
@@ -472,8 +472,9 @@ def hessians(results: Any, **values: Any) -> pd.DataFrame:
 
 
 def spectra(results: Any, **values: Any) -> pd.DataFrame:
-    """Return the eigenvalues at even shares of the exact Hessians with these values."""
-    return _chosen(results, "spectra", {"how": "exact"} | values)
+    """Return the eigenvalues of the exact Hessians with these values, at every fiftieth."""
+    table = _chosen(results, "spectra", {"how": "exact"} | values)
+    return table[np.isclose(table.share * 50, (table.share * 50).round())]
 
 
 def _chosen(results: Any, name: str, values: dict[str, Any]) -> pd.DataFrame:
@@ -522,6 +523,7 @@ def ending_rows(results: Any) -> list[list[str]]:
     for (hidden, method, samples, where), table in hessians(results).groupby(by, sort=False):
         middle = table[["test_error", "negative", "near_zero", "smallest"]].median()
         error = "0" if method == TEACHER else number(middle.test_error)
+        where = "in space" if where == "everywhere" else where
         shares = [f"{middle.negative:.3f}", f"{middle.near_zero:.3f}", number(middle.smallest)]
         rows.append([method, str(hidden), samples, where, error, *shares])
     return rows

@@ -280,3 +280,15 @@ def test_widths_are_named_in_the_same_order_where_a_curve_is_missing():
     for table, before in zip(drawn, (ours, findings.source_curves()), strict=True):
         added = table[table.test_error.isna()]
         assert not added.epoch.isin(before.epoch).any()
+
+
+def test_the_guide_falls_a_hundredfold_in_ten_times_the_epochs():
+    first, last = findings.inverse_square(findings.tails(MADE)).to_dict("records")
+    assert last["epoch"] == 10 * first["epoch"]
+    assert first["test_error"] == pytest.approx(100 * last["test_error"])
+
+
+def test_quartiles_are_those_of_the_runs():
+    table = pd.DataFrame({"d": 1, "epoch": [1] * 5 + [2], "error": [1.0, 2, 3, 4, 5, np.nan]})
+    (row,) = findings.quartiles(table, ["d", "epoch"], "error").to_dict("records")
+    assert row == {"d": 1, "epoch": 1, "low": 2.0, "error": 3.0, "high": 4.0}
