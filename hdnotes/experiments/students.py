@@ -223,6 +223,19 @@ def learning_curves(
     return {"curves": curves[curves.epoch <= curves["last"]].reset_index(drop=True)}
 
 
+def last_batches(cell: dict[str, Any], device: str, steps: Sequence[int]) -> Tensor | None:
+    """Return the masks (trials, samples) of P-SGD at these steps, one a trial.
+
+    None where every step sees all samples, or a chunk of them that it takes once.
+    """
+    if cell["batches"] != "persistent":
+        return None
+    names = start_names(cell, trials_of(cell))
+    source = _batches(cell, sample_count(cell["alpha"], cell["features"]), names, device)
+    assert source is not None
+    return torch.stack([source.take([k]).at(step)[0].clone() for k, step in enumerate(steps)])
+
+
 def _sets(cell: dict[str, Any]) -> range:
     return range(cell["first_set"], cell["first_set"] + cell["sets"])
 

@@ -1,0 +1,344 @@
+r"""Chapter `hidden_units`: a student with more units than its teacher (document 2, Section 4.2).
+
+Kinds of cells, all of them students of `students`:
+
+    success     one point of a success curve with two hidden units, or with one (Figure 4.4)
+    patient     one of GD with ten times the epochs
+    curve       learning curves of one width d, sample complexity and momentum (Figure 4.5)
+    tail        the same without a stop: how the last of the error goes
+    spectrum    eigenvalues of the Hessian where a run ended, and at the teacher (Figure 4.6)
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from hdnotes import seeds
+from hdnotes.experiments.parameters import parameter
+from hdnotes.experiments.students import (
+    ERRORS,
+    draw_problem,
+    epochs,
+    final_errors,
+    last_batches,
+    method_name,
+    steps_an_epoch,
+    train_students,
+)
+from hdnotes.long_training import Visit
+from hdnotes.measures import lanczos
+from hdnotes.measures.hessian import Hessian, hessian
+from hdnotes.problems.phase_retrieval import sample_count
+from hdnotes.training import record_steps
+
+NAME = "hidden_units"
+VERSION = 1
+TITLE = "Hidden units"
+
+#: Figures 4.4, 4.5 and 4.6.
+PARTS = ("success", "curves", "spectra")
+#: Hidden units of Figure 4.4, and of Figure 4.6.
+TWO, SPECTRA = 2, (1, 5)
+#: How many times as many epochs make up for no momentum: 1 / (1 - 0.9).
+PATIENCE = 10
+#: Data sets of one cell at most, up to a size p, so that a cell takes minutes.
+SETS_A_CELL = ((256, 100), (1024, 2))
+#: Epochs kept of a learning curve, and shares of the eigenvalues kept of a spectrum.
+RECORDS, SHARES = 150, 101
+#: Parameters up to which a spectrum is exact; Lanczos' steps and random vectors.
+EXACT, STEPS, PROBES = 6000, 80, 8
+#: What is near zero, against the largest eigenvalue.
+NEAR_ZERO = 0.01
+#: What is negative, against the largest eigenvalue: below it is rounding.
+ROUNDING = 1e-6
+#: The exact solution, as a method of Figure 4.6.
+TEACHER = "teacher"
+#: What a spectrum is told by.
+KEYS = {"method", "samples", "where", "how", "set", "start"}
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What the chapter can be run with."""
+
+    parts: tuple[str, ...] = parameter(PARTS, choices=PARTS, help="Figures 4.4, 4.5 and 4.6")
+    features: int = parameter(64, at_least=8, help="p of Figure 4.4")
+    alphas: tuple[float, ...] = parameter(
+        (2.0, 2.5, 3.0, 3.5, 4.5), above=0, unit="samples per p", help="of Figure 4.4"
+    )
+    patient_alphas: tuple[float, ...] = parameter(
+        (2.0, 2.5, 3.0), above=0, unit="samples per p", help="of GD with ten times the epochs"
+    )
+    data_sets: int = parameter(4, at_least=1, help="data sets of each point of Figure 4.4")
+    starts: int = parameter(5, at_least=1, unit="trials", help="starts on each data set")
+    epochs_factor: float = parameter(
+        500, above=0, unit="epochs", help="budget of Figure 4.4 over log2(p + 1)"
+    )
+    learning_rate: float = parameter(0.005, above=0, help="eta of Figure 4.4, for any d")
+    curve_features: int = parameter(64, at_least=8, help="p of Figures 4.5 and 4.6")
+    units: tuple[int, ...] = parameter(
+        (1, 2, 5, 10), at_least=1, unit="hidden units", help="every d of Figure 4.5"
+    )
+    curve_alphas: tuple[float, ...] = parameter(
+        (2.5, 5.0), above=0, unit="samples per p", help="of Figure 4.5; the first one's is 4.6"
+    )
+    curve_sets: int = parameter(2, at_least=1, help="data sets of Figures 4.5 and 4.6")
+    curve_starts: int = parameter(3, at_least=1, unit="trials", help="starts on each of them")
+    curve_epochs_factor: float = parameter(
+        600, above=0, unit="epochs", help="budget of Figures 4.5 and 4.6 over log2(p + 1)"
+    )
+    unit_rate: float = parameter(0.01, above=0, help="eta of Figures 4.5 and 4.6, over d")
+    rate_factors: tuple[float, ...] = parameter(
+        (3.0, 10.0), above=0, help="larger learning rates tried with five units"
+    )
+    batch_fraction: float = parameter(0.5, above=0, at_most=0.9, help="b of SGD and P-SGD")
+    persistence: float = parameter(2.0, above=0, help="tau of P-SGD; times d in Figure 4.5")
+    momentum: float = parameter(0.9, above=0, at_most=0.999, help="where there is momentum")
+
+
+PROFILES: dict[str, dict[str, Any]] = {
+    "smoke": {
+        "features": 24,
+        "alphas": (2.0, 6.0),
+        "patient_alphas": (2.0,),
+        "data_sets": 2,
+        "starts": 2,
+        "epochs_factor": 20,
+        "curve_features": 16,
+        "units": (1, 2, 5),
+        "curve_sets": 1,
+        "curve_starts": 2,
+        "curve_epochs_factor": 50,
+        "rate_factors": (2.0,),
+    },
+    "quick": {},
+    "paper": {
+        "features": 1024,
+        "alphas": (1.5, 1.7, 2.0, 2.3, 2.5, 2.7, 3.0, 3.3, 3.5, 4.0),
+        "patient_alphas": (2.0, 2.3, 2.5),
+        "epochs_factor": 2000,
+        "curve_features": 1024,
+        "units": (1, 2, 5, 10),
+        "curve_epochs_factor": 10_000,
+        "rate_factors": (2.0, 4.0, 8.0),
+    },
+}
+
+
+def cells(p: Parameters) -> list[dict[str, Any]]:
+    """Return what has to be computed, figure by figure."""
+    figures = {"success": _success, "curves": _curves, "spectra": _spectra}
+    return [cell for part in PARTS if part in p.parts for cell in figures[part](p)]
+
+
+def _success(p: Parameters) -> Iterator[dict[str, Any]]:
+    """Figure 4.4: two units, six methods; then GD and SGD with one, and a patient GD with two."""
+    both = ["none", "Nesterov"]
+    for batches in ("persistent", "full", "shuffled"):
+        yield from _points(p, p.alphas, batches, momenta=both)
+    for batches in ("full", "shuffled"):
+        yield from _points(p, p.alphas, batches, hidden=1, momenta=["none"])
+    budget = epochs(p.features, PATIENCE * p.epochs_factor)
+    patient: dict[str, Any] = {"kind": "patient", "momenta": ["none"], "epochs": budget}
+    yield from _points(p, p.patient_alphas, "full", **patient)
+
+
+def _points(
+    p: Parameters, alphas: Sequence[float], batches: str, **change: Any
+) -> Iterator[dict[str, Any]]:
+    """Yield a curve's cells, a few data sets in each."""
+    most = next((count for size, count in SETS_A_CELL if p.features <= size), 1)
+    for alpha in alphas:
+        for first in range(0, p.data_sets, most):
+            point = {
+                "kind": "success",
+                "features": p.features,
+                "alpha": alpha,
+                "hidden": TWO,
+                "batches": batches,
+                "learning_rate": p.learning_rate,
+                "persistence": p.persistence,
+                "epochs": epochs(p.features, p.epochs_factor),
+                "first_set": first,
+                "sets": min(most, p.data_sets - first),
+                "starts": p.starts,
+            }
+            yield _cell(p, **point | change)
+
+
+def _curves(p: Parameters) -> Iterator[dict[str, Any]]:
+    """Figure 4.5, the smallest first; five units at larger rates; and the tails."""
+    for hidden in sorted(p.units):
+        for alpha in p.curve_alphas:
+            for momentum in ("standard", "none"):
+                yield from _by_set(p, hidden, momentum, kind="curve", alpha=alpha)
+    for factor in p.rate_factors:
+        yield from _by_set(
+            p, max(SPECTRA), "none", kind="rate", alpha=p.curve_alphas[0], factor=factor
+        )
+    for hidden in (one for one in sorted(p.units) if one <= 10):
+        yield from _by_set(p, hidden, "standard", kind="tail", alpha=p.curve_alphas[-1])
+
+
+def _spectra(p: Parameters) -> Iterator[dict[str, Any]]:
+    """Figure 4.6: P-SGD with momentum and GD, with one and with five units."""
+    for hidden in SPECTRA:
+        for batches, momentum in (("persistent", "standard"), ("full", "none")):
+            yield from _by_set(
+                p, hidden, momentum, kind="spectrum", alpha=p.curve_alphas[0], batches=batches
+            )
+
+
+def _by_set(
+    p: Parameters, hidden: int, momentum: str, *, factor: float = 1.0, **change: Any
+) -> Iterator[dict[str, Any]]:
+    """Yield a cell for each data set, where P-SGD switches at the same rate for every d and eta."""
+    scale = hidden * factor
+    for number in range(p.curve_sets):
+        yield _cell(
+            p,
+            features=p.curve_features,
+            hidden=hidden,
+            momenta=[momentum],
+            learning_rate=round(p.unit_rate * scale, 9),
+            persistence=p.persistence * scale,
+            epochs=epochs(p.curve_features, p.curve_epochs_factor),
+            first_set=number,
+            sets=1,
+            starts=p.curve_starts,
+            factor=factor,
+            **{"batches": "persistent"} | change,
+        )
+
+
+def _cell(p: Parameters, **values: Any) -> dict[str, Any]:
+    return {
+        "channel": "quadratic",
+        "momentum": p.momentum,
+        "batch_fraction": p.batch_fraction,
+        "teacher": "sphere",
+        "judged_on": "overlap",
+        **values,
+    }
+
+
+def memory(p: Parameters) -> int:
+    """Return the peak bytes: data and activations of a cell, or the matrices of a spectrum."""
+    needed = 0
+    for cell in cells(p):
+        n, width = sample_count(cell["alpha"], cell["features"]), cell["features"]
+        hidden = cell["hidden"]
+        trials = cell["sets"] * cell["starts"] * len(cell["momenta"])
+        draws = 16 * (n + 2000) * width
+        rows = trials * (16 * n * (hidden + 3) + 24 * hidden * width)
+        size = hidden * width
+        kept = 8 * (4 * size**2 if size <= EXACT else PROBES * STEPS * size)
+        spectrum = kept if cell["kind"] == "spectrum" else 0
+        needed = max(needed, 4 * cell["sets"] * (n + 2000) * width + draws + rows + spectrum)
+    return needed + 2**29
+
+
+# --- Figure 4.5 ----------------------------------------------------------------------------------
+
+
+def curves(cell: dict[str, Any], device: str, **options: Any) -> dict[str, pd.DataFrame]:
+    """Return ``runs``, each student's end, and ``curves``, its errors at epochs even in log."""
+    record = record_steps(cell["epochs"], RECORDS)
+    per_epoch = steps_an_epoch(cell["batches"], cell["batch_fraction"])
+    looks: dict[str, Any] = {"record": record * per_epoch, "observe": ERRORS}
+    trials, run = train_students(cell, device, **looks, **options)
+    method = method_name(cell["batches"], cell["momenta"][0])
+    trials = trials.assign(method=method)
+    seen = {name: value.cpu().numpy() for name, value in run.observed.items()}
+    runs = trials.assign(**{name: value[:, -1] for name, value in seen.items()})
+    rows = trials.loc[trials.index.repeat(len(record))].reset_index(drop=True)
+    error = seen["test_error"].flatten().astype(np.float32)
+    rows = rows.assign(epoch=np.tile(record.numpy(), len(trials)), test_error=error)
+    inside = rows[rows.epoch.between(1, rows.epochs)]
+    return {"runs": runs, "curves": inside.drop(columns=["epochs", "outcome"])}
+
+
+def tail(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
+    """Return the same of runs that nothing stops."""
+    return curves(cell, device, stop=_never)
+
+
+def _never(visit: Visit) -> Tensor:
+    return torch.zeros(len(visit.point), dtype=torch.bool, device=visit.point.device)
+
+
+# --- Figure 4.6 ----------------------------------------------------------------------------------
+
+
+def spectra(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
+    """Return ``hessians``, a row a Hessian, and ``spectra``, its eigenvalues at even shares."""
+    trials, run = train_students(cell, device, observe=ERRORS)
+    problem, method = draw_problem(cell, device), method_name(cell["batches"], cell["momenta"][0])
+    last = {name: value[:, -1].cpu().numpy() for name, value in run.observed.items()}
+    halves = last_batches(cell, device, run.steps.tolist())
+    found: list[tuple[dict[str, Any], pd.DataFrame]] = []
+    for k, end in enumerate(trials.assign(**last).to_dict("records")):
+        whole = {"method": method, "samples": "all", **end}
+        found += _spectrum(whole, hessian(problem, run.point[k]), problem.samples)
+        if halves is not None:
+            half, count = hessian(problem, run.point[k], halves[k]), int(halves[k].sum())
+            found += _spectrum(whole | {"samples": "its half"}, half, count)
+    if halves is None:  # the exact solution, once a data set
+        copies = hessian(problem, problem.teachers[0].repeat(problem.hidden))
+        exact = {"method": TEACHER, "samples": "all", "set": cell["first_set"], "start": 0}
+        found += _spectrum(exact, copies, problem.samples)
+    rows, parts = zip(*found, strict=True)
+    return {"hessians": pd.DataFrame(rows), "spectra": pd.concat(parts, ignore_index=True)}
+
+
+def _spectrum(
+    row: dict[str, Any], at: Hessian, count: int
+) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """Yield, for each way to look at a Hessian, its row and its eigenvalues at even shares."""
+    size = at.weights.numel()
+    probes = seeds.normal(PROBES, size, of=(NAME, "probes", size)).to(at.weights.device)
+    ways = {("everywhere", "Lanczos"): lanczos.quadrature(at.product, probes, STEPS)}
+    if size <= EXACT:
+        matrix = at.matrix()
+        ways["everywhere", "exact"] = _even(torch.linalg.eigvalsh(matrix))
+        ways["on the spheres", "exact"] = _even(torch.linalg.eigvalsh(at.on_spheres(matrix)))
+    grid = torch.linspace(0, 1, SHARES, dtype=torch.float64)
+    for (where, how), (values, weights) in ways.items():
+        largest = values.abs().max()
+        measured = {
+            "counted": count,
+            "negative": _share(values < -ROUNDING * largest, weights),
+            "near_zero": _share(values.abs() < NEAR_ZERO * largest, weights),
+            "smallest": float(values.min()),
+            "largest": float(values.max()),
+            "pull": float(at.multipliers.mean()),
+            "slope": float(at.gradient.norm()),
+        }
+        row = row | {"where": where, "how": how}
+        at_grid = lanczos.quantiles(values, weights, grid.to(values.device)).cpu().numpy()
+        names = {name: row[name] for name in row.keys() & KEYS}
+        curve = pd.DataFrame({"share": grid.numpy(), "eigenvalue": at_grid.astype(np.float32)})
+        yield row | measured, curve.assign(**names)
+
+
+def _even(values: Tensor) -> tuple[Tensor, Tensor]:
+    return values.unsqueeze(0), torch.full_like(values, 1 / len(values)).unsqueeze(0)
+
+
+def _share(which: Tensor, weights: Tensor) -> float:
+    return float((which * weights).sum() / len(weights))
+
+
+RUNS = {
+    "success": final_errors,
+    "patient": final_errors,
+    "curve": curves,
+    "rate": curves,
+    "tail": tail,
+    "spectrum": spectra,
+}
