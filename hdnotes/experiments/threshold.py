@@ -37,7 +37,7 @@ class Parameters:
         (64, 128), at_least=8, help="every p at which the time is measured"
     )
     alphas: tuple[float, ...] = parameter(
-        (3.0, 2.5, 2.0, 1.8, 1.6, 1.5, 1.4), above=0, unit="samples per p", help="P-SGD + momentum"
+        (3.0, 2.5, 2.0, 1.8, 1.6, 1.5), above=0, unit="samples per p", help="P-SGD + momentum"
     )
     time_alphas: tuple[float, ...] = parameter(
         (4.0, 3.0, 2.5, 2.0, 1.8, 1.6), above=0, unit="samples per p", help="of the times"
@@ -46,7 +46,7 @@ class Parameters:
         (3.0, 2.5, 2.0), above=0, unit="samples per p", help="of P-SGD without momentum"
     )
     descent_alphas: tuple[float, ...] = parameter(
-        (6.0, 5.0, 4.0), above=0, unit="samples per p", help="of SGD + momentum and of GD"
+        (6.0, 5.0, 4.0, 3.0), above=0, unit="samples per p", help="of SGD + momentum and of GD"
     )
     data_sets: int = parameter(4, at_least=1, help="data sets of each point")
     starts: int = parameter(5, at_least=1, unit="trials", help="starts on each data set")
