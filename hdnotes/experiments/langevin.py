@@ -89,7 +89,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "quick": {},
     "paper": {
         "features": 1024,
-        "alphas": (8.0, 7.0, 6.0, 5.0, 4.5, 4.0, 3.5, 3.0, 2.7, 2.5, 2.0),
+        "alphas": (7.0, 6.0, 5.0, 4.5, 4.0, 3.5, 3.0, 2.7, 2.5, 2.2),
         "control_alphas": (4.0, 3.5, 3.0, 2.7),
         "epochs_factor": 2000,
     },
@@ -106,32 +106,34 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
 
 
 def _point(p: Parameters, alpha: float) -> Iterator[dict[str, Any]]:
-    """Yield a point's cells, two data sets or more each."""
-    most = next((count for size, count in SETS_A_CELL if p.features <= size), 2)
+    """Yield a point's cells, two data sets or more each; large ones hold one kind of momentum."""
+    small = [count for size, count in SETS_A_CELL if p.features <= size]
+    most = small[0] if small else 2
     firsts = range(0, p.data_sets - 1, most)
-    recorded = epochs(p.features, p.epochs_factor)
-    for first in firsts:
-        last = p.data_sets if first == firsts[-1] else first + most
-        yield {
-            "kind": "success",
-            "channel": "quadratic",
-            "features": p.features,
-            "alpha": alpha,
-            "hidden": 1,
-            "momenta": ["none", "standard"],
-            "noises": list(FIGURE + CONTROLS * (alpha in p.control_alphas)),
-            "learning_rate": p.learning_rate,
-            "momentum": p.momentum,
-            "batch_fraction": p.batch_fraction,
-            "persistence": p.persistence,
-            "recorded": recorded,
-            "epochs": epochs(p.features, p.longer * p.epochs_factor),
-            "first_set": first,
-            "sets": last - first,
-            "starts": p.starts,
-            "teacher": "sphere",
-            "judged_on": "overlap",
-        }
+    for momenta in [["none", "standard"]] if small else [["none"], ["standard"]]:
+        for first in firsts:
+            last = p.data_sets if first == firsts[-1] else first + most
+            controls = CONTROLS * (alpha in p.control_alphas and "none" in momenta)
+            yield {
+                "kind": "success",
+                "channel": "quadratic",
+                "features": p.features,
+                "alpha": alpha,
+                "hidden": 1,
+                "momenta": momenta,
+                "noises": list(FIGURE + controls),
+                "learning_rate": p.learning_rate,
+                "momentum": p.momentum,
+                "batch_fraction": p.batch_fraction,
+                "persistence": p.persistence,
+                "recorded": epochs(p.features, p.epochs_factor),
+                "epochs": epochs(p.features, p.longer * p.epochs_factor),
+                "first_set": first,
+                "sets": last - first,
+                "starts": p.starts,
+                "teacher": "sphere",
+                "judged_on": "overlap",
+            }
 
 
 def memory(p: Parameters) -> int:
@@ -139,7 +141,7 @@ def memory(p: Parameters) -> int:
     needed = 0
     for cell in cells(p):
         n, width = sample_count(cell["alpha"], cell["features"]), cell["features"]
-        trials = 2 * cell["sets"] * cell["starts"]
+        trials = len(cell["momenta"]) * cell["sets"] * cell["starts"]
         steps = cell["recorded"] * steps_an_epoch("persistent", cell["batch_fraction"])
         draws = 16 * (n + 2000) * width
         data = 4 * cell["sets"] * (n + 2000) * width

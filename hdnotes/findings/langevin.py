@@ -121,6 +121,15 @@ def example(results: Any) -> pd.DataFrame:
     return whole.assign(kind=whole.noise.map(NOISES)).drop(columns="order")
 
 
+def push_lengths(results: Any) -> tuple[float, float]:
+    """Return median and mean of the record's pushes at the epochs kept, without momentum."""
+    curves = results.table("curves")
+    tried = curves[curves.noise.eq("constant")].alpha.unique()
+    kept = curves[curves.noise.eq(RECORD) & curves.momentum.eq("none") & curves.alpha.isin(tried)]
+    lengths = kept.length[kept.length.gt(0)]
+    return float(lengths.median()), float(lengths.mean())
+
+
 def difference(table: pd.DataFrame, first: str, second: str) -> Crossing:
     """Return how much likelier success is with the first noise, and its interval (90 %).
 

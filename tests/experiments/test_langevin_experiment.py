@@ -36,7 +36,10 @@ def test_the_paper_profile_has_the_texts_budgets_and_two_data_sets_a_cell():
     }
     assert [cell["alpha"] for cell in table] == sorted((c["alpha"] for c in table), reverse=True)
     odd = cells(Parameters(**{**vars(SMALL), "features": 1024, "data_sets": 5}))
-    assert [(cell["first_set"], cell["sets"]) for cell in odd] == [(0, 2), (2, 3)]
+    assert [(cell["momenta"][0], cell["first_set"], cell["sets"]) for cell in odd] == [
+        (momentum, *part) for momentum in ("none", "standard") for part in ((0, 2), (2, 3))
+    ]
+    assert [len(cell["noises"]) for cell in odd] == [6, 6, 2, 2]
 
 
 def test_every_run_is_there_once(found):

@@ -32,7 +32,8 @@ def made(changes=None, **parameters) -> SimpleNamespace:
     for cell in asked:
         scalars = {name: x for name, x in cell.items() if not isinstance(x, list)}
         for noise in ("batches", *cell["noises"]):
-            for momentum, (short, full) in zip(cell["momenta"], needs[noise], strict=True):
+            for momentum in cell["momenta"]:
+                short, full = needs[noise][momentum != "none"]
                 shares = [1 / (1 + (at / cell["alpha"]) ** 30) for at in (short, full)]
                 early, wins = (round(share * cell["starts"]) for share in shares)
                 name = NAMES.get(noise, "Langevin") + " + momentum" * (momentum != "none")
@@ -119,3 +120,14 @@ def test_the_example_ends_where_its_run_does():
     table = langevin.example(MADE)
     assert table.groupby("kind", sort=False).epoch.max().tolist() == [100_014] * 6
     assert list(dict.fromkeys(table.kind)) == list(langevin.NOISES.values())
+
+
+def test_the_pushes_are_those_of_the_record():
+    results = made()
+    curves = results.table("curves")
+    curves.loc[curves.noise.eq("record"), "length"] = [1.0, 1.0, 4.0, 0.0] * (
+        curves.noise.eq("record").sum() // 4
+    )
+    changed = SimpleNamespace(cells=results.cells, table=lambda name: curves)
+    middle, mean = langevin.push_lengths(changed)
+    assert (middle, mean) == (1.0, 2.0)
