@@ -1,0 +1,334 @@
+"""Findings of the chapter `langevin`: success with and without noise, its controls, and the claims.
+
+The source's P-SGD and GD stopped after the epochs that are recorded here; our runs go on as long as
+Langevin dynamics does, so success within either budget is read off the same run.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hdnotes.claims import Verdict, together
+from hdnotes.experiments.langevin import NO_NOISE, RECORD
+from hdnotes.experiments.students import epochs
+from hdnotes.findings.success import (
+    EQUAL,
+    LARGE,
+    above,
+    below,
+    between,
+    claim,
+    crossings,
+    runs,
+    source_crossings,
+    source_points,
+)
+from hdnotes.measures import crossings as success_curves
+from hdnotes.measures.crossings import Crossing, ratio
+
+#: "Far": the crossing is below that of the other by this factor at least.
+FAR = 0.8
+#: Success probabilities nearer than this are called equal.
+CLOSE = 0.1
+#: Draws of data sets behind an interval.
+REPEATS = 2000
+#: What the noises are called on the page, in the order of their colours.
+NOISES = {
+    RECORD: "P-SGD's record",
+    "cooling": "cooling in a straight line",
+    "constant": "constant, then none",
+    "other data": "record of other data",
+    "record x eta": "record times $\\eta$",
+    NO_NOISE: "none (GD)",
+}
+
+
+def students(results: Any) -> pd.DataFrame:
+    """Return all runs, each with its ``success``, and ``early``: within the recorded epochs."""
+    table = runs(results)
+    return table.assign(early=table.success & table.epochs.le(table.recorded))
+
+
+def figure_methods(results: Any) -> pd.DataFrame:
+    """Return the runs of Figure 4.8: P-SGD and GD within the recorded epochs, LD within all."""
+    table = students(results)
+    table = table[table.noise.isin(["batches", NO_NOISE, RECORD])]
+    return table.assign(success=table.success.where(table.noise.eq(RECORD), table.early))
+
+
+def within(results: Any, budget: str) -> dict[Any, Crossing]:
+    """Return the crossings of Figure 4.8's methods within "all" or only the "recorded" epochs."""
+    table = students(results)
+    table = table[table.noise.isin(["batches", NO_NOISE, RECORD])]
+    return crossings(table.assign(success=table.early if budget == "recorded" else table.success))
+
+
+def panels(table: pd.DataFrame) -> pd.DataFrame:
+    """Add the ``panel`` of each row, whether there is momentum."""
+    words = table.method.str.endswith("momentum").map({True: "with momentum", False: "no momentum"})
+    return table.assign(panel=words).sort_values("panel", kind="stable")
+
+
+def published(results: Any) -> pd.DataFrame:
+    """Return the source's points of Figure 4.8; none where the budget is not the text's."""
+    cell = results.cells[0]
+    said = cell["features"] >= LARGE and cell["recorded"] == epochs(cell["features"])
+    table = source_points("4.8")
+    return table if said and cell["learning_rate"] == 0.005 else table.head(0)
+
+
+def control_shares(results: Any, momentum: str = "none") -> pd.DataFrame:
+    """Return the success probability with each noise where all were tried, none left out."""
+    table = _controlled(results)
+    table = table[table.momentum.eq(momentum)]
+    found = success_curves.shares(table, ("noise",))
+    order = {noise: k for k, noise in enumerate(NOISES)}
+    found = found.assign(order=found.noise.map(order)).sort_values(["order", "alpha"])
+    return found.assign(kind=found.noise.map(NOISES)).drop(columns="order")
+
+
+def _controlled(results: Any) -> pd.DataFrame:
+    table = students(results)
+    tried = table[table.noise.eq("constant")].alpha.unique()
+    if not len(tried):
+        raise KeyError("controls")
+    return table[table.alpha.isin(tried) & table.noise.ne("batches")]
+
+
+def dodged(table: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Move the points of each group a little along alpha, so that bars do not hide each other."""
+    names = list(dict.fromkeys(table[by]))
+    place = table[by].map({name: k - (len(names) - 1) / 2 for k, name in enumerate(names)})
+    return table.assign(at=table.alpha * (1 + 0.012 * place))
+
+
+def example(results: Any) -> pd.DataFrame:
+    """Return one start's way with each noise, at the least alpha of the controls, with its end.
+
+    It is the first start on the data set where it succeeds with the most noises.
+    """
+    ends = _controlled(results)
+    ends = ends[ends.alpha.eq(ends.alpha.min()) & ends.momentum.eq("none") & ends.start.eq(0)]
+    chosen = ends[ends["set"].eq(ends.groupby("set").success.sum().idxmax())]
+    chosen = chosen.rename(columns={"epochs": "epoch"}).assign(length=0.0)
+    keys = ["noise", "alpha", "momentum", "set", "start"]
+    curves = results.table("curves").merge(chosen[keys], on=keys)
+    shown = [*keys, "epoch", "test_error", "length"]
+    whole = pd.concat([curves[shown], chosen[shown]]).sort_values("epoch", kind="stable")
+    order = whole.noise.map({noise: k for k, noise in enumerate(NOISES)})
+    whole = whole.assign(order=order).sort_values("order", kind="stable")
+    return whole.assign(kind=whole.noise.map(NOISES)).drop(columns="order")
+
+
+def push_lengths(results: Any) -> tuple[float, float]:
+    """Return median and mean of the record's pushes at the epochs kept, without momentum."""
+    curves = results.table("curves")
+    tried = curves[curves.noise.eq("constant")].alpha.unique()
+    kept = curves[curves.noise.eq(RECORD) & curves.momentum.eq("none") & curves.alpha.isin(tried)]
+    lengths = kept.length[kept.length.gt(0)]
+    return float(lengths.median()), float(lengths.mean())
+
+
+def difference(table: pd.DataFrame, first: str, second: str) -> Crossing:
+    """Return how much likelier success is with the first noise, and its interval (90 %).
+
+    The same starts on the same data are compared; the interval is that of a bootstrap which draws
+    whole data sets, at each alpha from those that are there.
+
+    Raises
+    ------
+    KeyError
+        If there are no runs, or the two never differ and all of them succeed or fail.
+    """
+    keys = ["alpha", "momentum", "set", "start"]
+    a, b = (table[table.noise.eq(noise)].set_index(keys).success for noise in (first, second))
+    pairs = pd.DataFrame({"a": a, "b": b}).dropna().astype(float)
+    if not len(pairs) or (pairs.to_numpy() == pairs.to_numpy()[0, 0]).all():
+        raise KeyError("differences")
+    by_set = (pairs.a - pairs.b).groupby(["alpha", "set"]).agg(["sum", "size"])
+    numbers, total, count = np.random.default_rng(0), np.zeros(REPEATS), np.zeros(REPEATS)
+    for _, rows in by_set.groupby("alpha"):
+        drawn = numbers.integers(len(rows), size=(REPEATS, len(rows)))
+        total += rows["sum"].to_numpy()[drawn].sum(1)
+        count += rows["size"].to_numpy()[drawn].sum(1)
+    low, high = np.quantile(total / count, [0.05, 0.95])
+    return Crossing(float(low), float((pairs.a - pairs.b).mean()), float(high))
+
+
+def _percent(gain: Crossing) -> str:
+    low, middle, high = (f"{100 * one:+.0f}".replace("-", "−") for one in gain)
+    return f"{middle} percentage points ({low} to {high})"
+
+
+# --- the claims ----------------------------------------------------------------------------------
+
+
+def _pair(results: Any, first: str, second: str, most: float = 1) -> Verdict:
+    """Test whether a method crosses below another, by a factor, as in Figure 4.8."""
+    found = crossings(figure_methods(results))
+    return Verdict(
+        below(ratio(found[first], found[second]), most),
+        f"50 % crossings: {_named(results, found, first)}, {_named(results, found, second)}; "
+        f"{_theirs(first, second)}.",
+    )
+
+
+def _named(results: Any, found: dict[Any, Crossing], name: str) -> str:
+    """Return a crossing with its name and budget."""
+    budget = "epochs" if name.startswith("Langevin") else "recorded"
+    return f"{name} {found[name]} within {results.cells[0][budget]:,} epochs"
+
+
+def _theirs(first: str, second: str) -> str:
+    theirs = source_crossings("4.8")
+    return f"the thesis's points, p = 1024: {theirs[first]} and {theirs[second]}"
+
+
+def _best(results: Any) -> Verdict:
+    """Test d2-4-8-d within the epochs that P-SGD had in the source, and within as many as LD's."""
+    first, second = "P-SGD + momentum", "Langevin + momentum"
+    short, full = crossings(figure_methods(results)), within(results, "all")
+    return Verdict(
+        together(*(below(ratio(one[first], one[second]), 1) for one in (short, full))),
+        f"50 % crossings: {_named(results, short, first)} and {full[first]} if it goes on as long "
+        f"as Langevin dynamics; {_named(results, short, second)}; {_theirs(first, second)}.",
+    )
+
+
+def _momentum(results: Any) -> Verdict:
+    """Test d2-4-8-c: with momentum LD crosses at most the factor called equal lower."""
+    found = crossings(figure_methods(results))
+    with_it, without = found["Langevin + momentum"], found["Langevin"]
+    gain = ratio(with_it, without)
+    return Verdict(
+        above(gain, 1 / EQUAL),
+        f"Langevin dynamics crosses at {with_it} with momentum and at {without} without; ratio "
+        f"{gain}. Helping a lot means by {100 * (EQUAL - 1):.0f} % or more.",
+    )
+
+
+def _equal_epochs(results: Any, other: str, most: float) -> Verdict:
+    found, short = within(results, "all"), within(results, "recorded")
+    cell = results.cells[0]
+    return Verdict(
+        below(ratio(found["Langevin"], found[other]), most),
+        f"Within {cell['epochs']:,} epochs Langevin dynamics crosses at {found['Langevin']} and "
+        f"{other} at {found[other]}; {other} alone within {cell['recorded']:,} at {short[other]}.",
+    )
+
+
+def _against(results: Any, first: str, second: str, least: float, words: str) -> Verdict:
+    gain = difference(_alone(results), first, second)
+    return Verdict(above(gain, least), f"{words}: {_percent(gain)}, same starts and data.")
+
+
+def _alone(results: Any) -> pd.DataFrame:
+    table = _controlled(results)
+    return table[table.momentum.eq("none")]
+
+
+def _times_eta(results: Any) -> Verdict:
+    """Test hd-ld-f: as good as GD, within what is called equal."""
+    table = _alone(results)
+    gain = difference(table, "record x eta", NO_NOISE)
+    full = difference(table, RECORD, NO_NOISE)
+    return Verdict(
+        between(gain, -CLOSE, CLOSE),
+        f"Success over GD: {_percent(gain)} with the record times the learning rate, "
+        f"{_percent(full)} with the record itself.",
+    )
+
+
+def _without_cooling(results: Any) -> Verdict:
+    """Test hd-ld-g: the record against GD, where P-SGD spent its record without converging."""
+    table = students(results)
+    table = table[table.momentum.eq("none")]
+    keys = ["alpha", "set", "start"]
+    failed = table[table.noise.eq("batches") & ~table.early][keys]
+    gain = difference(table.merge(failed, on=keys), RECORD, NO_NOISE)
+    return Verdict(
+        above(gain, 0),
+        f"Of {len(failed)} runs that P-SGD did not finish within its record: success of Langevin "
+        f"dynamics over GD {_percent(gain)}.",
+    )
+
+
+CLAIMS = (
+    claim(
+        "d2-4-8-a",
+        "Without momentum, Langevin dynamics needs fewer samples than P-SGD.",
+        "Section 4.3.2; Figure 4.8",
+        lambda results: _pair(results, "Langevin", "P-SGD"),
+    ),
+    claim(
+        "d2-4-8-b",
+        "Langevin dynamics is much better than GD.",
+        "Section 4.3.2; Figure 4.8",
+        lambda results: _pair(results, "Langevin", "GD", FAR),
+    ),
+    claim(
+        "d2-4-8-c",
+        "Momentum does not help Langevin dynamics a lot.",
+        "Section 4.3.2; Figure 4.8",
+        _momentum,
+    ),
+    claim(
+        "d2-4-8-d",
+        "P-SGD with momentum is still the best: better than Langevin dynamics with momentum.",
+        "Section 4.3.2; Figure 4.8",
+        _best,
+    ),
+    claim(
+        "hd-ld-a",
+        "Given as many epochs, P-SGD still needs more samples than Langevin dynamics.",
+        "the source's P-SGD had a fifth of the epochs; tested by us",
+        lambda results: _equal_epochs(results, "P-SGD", 1),
+    ),
+    claim(
+        "hd-ld-b",
+        "Given as many epochs, GD is still far behind.",
+        "the source's GD had a fifth of the epochs; tested by us",
+        lambda results: _equal_epochs(results, "GD", FAR),
+    ),
+    claim(
+        "hd-ld-c",
+        "The noise has to die away: constant noise of the same mean, then none, is worse.",
+        "Section 2.4.4 has noise that ends by itself; tested by us",
+        lambda results: _against(
+            results, RECORD, "constant", 0, "Success with the record over that with constant noise"
+        ),
+    ),
+    claim(
+        "hd-ld-d",
+        "Noise that cools in a straight line does as well as the record.",
+        "Section 2.4.4 says the method cannot be used in practice; tested by us",
+        lambda results: _against(
+            results, "cooling", RECORD, -CLOSE, "Success with cooling over that with the record"
+        ),
+    ),
+    claim(
+        "hd-ld-e",
+        "The record of another data set does as well.",
+        "Section 2.4.4 has the record of the same data; tested by us",
+        lambda results: _against(
+            results,
+            "other data",
+            RECORD,
+            -CLOSE,
+            "Success with the record of other data over that with one's own",
+        ),
+    ),
+    claim(
+        "hd-ld-f",
+        "Multiplied by the learning rate, as Section 4.3.2 can be read, the noise does nothing.",
+        "Sections 2.4.4 and 4.3.2; tested by us",
+        _times_eta,
+    ),
+    claim(
+        "hd-ld-g",
+        "The noise helps even where P-SGD itself failed, so that its record never died away.",
+        "asked by us",
+        _without_cooling,
+    ),
+)

@@ -1,0 +1,113 @@
+"""The record is what P-SGD's gradient did; Langevin dynamics is GD with pushes of its length."""
+
+import numpy as np
+import pytest
+import torch
+
+from hdnotes import seeds
+from hdnotes.batches import Persistent, redraw_rate
+from hdnotes.experiments import langevin, students
+from hdnotes.experiments.langevin import LENGTHS, NO_NOISE, Parameters, cells, compare
+from hdnotes.experiments.parameters import ParameterError, resolve
+from hdnotes.noise import Directions
+from hdnotes.problems.phase_retrieval import draw_start, project
+
+SMALL = Parameters(
+    features=16,
+    alphas=(6.0,),
+    control_alphas=(6.0,),
+    data_sets=2,
+    starts=2,
+    epochs_factor=6,
+    longer=4,
+)
+(CELL,) = cells(SMALL)
+
+
+@pytest.fixture(scope="module")
+def found():
+    return compare(CELL, "cpu")
+
+
+def test_the_paper_profile_has_the_texts_budgets_and_two_data_sets_a_cell():
+    table = cells(resolve(langevin, "paper", check_memory=False))
+    assert {(cell["recorded"], cell["epochs"], cell["sets"]) for cell in table} == {
+        (20_002, 100_014, 2)
+    }
+    assert [cell["alpha"] for cell in table] == sorted((c["alpha"] for c in table), reverse=True)
+    odd = cells(Parameters(**{**vars(SMALL), "features": 1024, "data_sets": 5}))
+    assert [(cell["momenta"][0], cell["first_set"], cell["sets"]) for cell in odd] == [
+        (momentum, *part) for momentum in ("none", "standard") for part in ((0, 2), (2, 3))
+    ]
+    assert [len(cell["noises"]) for cell in odd] == [6, 6, 2, 2]
+
+
+def test_every_run_is_there_once(found):
+    runs = found["runs"]
+    assert runs.groupby(["method", "noise"]).size().eq(4).all()
+    assert set(runs.noise) == {"batches", NO_NOISE, *LENGTHS}
+    named = runs.noise.isin(LENGTHS)
+    assert runs.method[named].str.startswith("Langevin").all()
+    assert not runs.method[~named].str.startswith("Langevin").any()
+    np.testing.assert_allclose(runs.test_error, 2 * (1 - runs.overlap**2), atol=1e-5)
+    curves = found["curves"]
+    assert set(curves.start) == {0}
+    assert curves.length[curves.noise.eq(NO_NOISE)].eq(0).all()
+
+
+def test_langevin_dynamics_is_the_plain_loop_with_p_sgds_record(found):
+    """One start: P-SGD by hand, its record, then GD with pushes of these lengths."""
+    problem = students.draw_problem(CELL, "cpu").take([1])
+    name = (*students.data_name("quadratic", 16, 96, 1), "start", 1)
+    rate = redraw_rate(0.005, 0.5, 2.0)
+    masks = Persistent(96, 0.5, (rate,), (seeds.seed(*name, "switches"),))
+    steps = 2 * CELL["recorded"]
+    point, before = draw_start(1, 16, of=name).unsqueeze(0), None
+    rho = torch.zeros(1, steps, dtype=torch.float32)
+    for step in range(steps):
+        gradient = problem.loss_and_gradient(point, masks.at(step))[1]
+        rho[0, step] = 0.0 if before is None else (gradient - before).norm()
+        point, before = point - 0.005 * gradient, gradient
+        project(point, 16)
+    pushes = Directions(rho, 16, (seeds.seed(*name, "noise"),))
+    point = draw_start(1, 16, of=name).unsqueeze(0)
+    for step in range(CELL["epochs"]):
+        point = point - 0.005 * problem.loss_and_gradient(point)[1] + pushes.at(step)
+        project(point, 16)
+    runs = found["runs"]
+    (row,) = runs[
+        runs.noise.eq("record") & runs.momentum.eq("none") & runs["set"].eq(1) & runs.start.eq(1)
+    ].itertuples()
+    assert row.epochs == CELL["epochs"]
+    assert row.overlap == pytest.approx(problem.overlap(point).item(), abs=1e-3)
+
+
+def test_a_record_is_zero_at_first_and_after_its_run():
+    observed = {"rho": torch.ones(2, 6)}
+    run = langevin.LongRun(torch.arange(6), observed, torch.zeros(2, 3), torch.tensor([6, 4]), [])
+    assert langevin.record_of(run).tolist() == [[0, 1, 1, 1, 1, 1], [0, 1, 1, 1, 0, 0]]
+
+
+def test_the_controls_keep_what_they_should():
+    rho = torch.arange(1.0, 33.0).view(8, 4)
+    rho[0] = torch.tensor([0.0, 2.0, 4.0, 0.0])
+    made = {name: of(rho, CELL) for name, of in LENGTHS.items()}
+    assert torch.equal(made["record"], rho)
+    torch.testing.assert_close(made["record x eta"], 0.005 * rho)
+    assert made["constant"][0].tolist() == [3.0] * 4
+    torch.testing.assert_close(made["cooling"][0], torch.tensor([3.0, 2.0, 1.0, 0.0]))
+    # two kinds of momentum, two data sets, two starts: the other set, all else equal
+    assert torch.equal(made["other data"], rho[[2, 3, 0, 1, 6, 7, 4, 5]])
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"data_sets": 1}, "data_sets = 1 is not allowed"),
+        ({"longer": 1}, "longer = 1.0 is not allowed"),
+        ({"features": 1_000_000}, "features = 1000000 needs about .* of memory"),
+    ],
+)
+def test_bad_parameters_are_refused(given, sentence):
+    with pytest.raises(ParameterError, match=sentence):
+        resolve(langevin, "quick", given)

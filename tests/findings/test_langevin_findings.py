@@ -1,0 +1,133 @@
+"""Each claim holds on results made to the text, and falls when they are changed."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hdnotes.experiments.langevin import Parameters, cells
+from hdnotes.findings import langevin
+
+ALPHAS = tuple(np.geomspace(1.5, 8, 16).round(3).tolist())
+TEXT = Parameters(
+    features=1024, alphas=ALPHAS, control_alphas=ALPHAS, starts=10, epochs_factor=2000
+)
+#: 50 % points without and with momentum; those of P-SGD and GD within all epochs come second.
+NEEDS = {
+    "batches": ((3.2, 3.1), (2.1, 2.0)),
+    "none": ((5.2, 5.0), (5.2, 5.0)),
+    "record": ((2.7, 2.7), (2.6, 2.6)),
+    "cooling": ((2.7, 2.7), (2.6, 2.6)),
+    "constant": ((4.5, 4.5), (4.5, 4.5)),
+    "other data": ((2.7, 2.7), (2.6, 2.6)),
+    "record x eta": ((5.0, 5.0), (5.0, 5.0)),
+}
+NAMES = {"batches": "P-SGD", "none": "GD"}
+
+
+def made(changes=None, **parameters) -> SimpleNamespace:
+    needs = {**NEEDS, **(changes or {})}
+    asked, rows = cells(Parameters(**{**vars(TEXT), **parameters})), []
+    for cell in asked:
+        scalars = {name: x for name, x in cell.items() if not isinstance(x, list)}
+        for noise in ("batches", *cell["noises"]):
+            for momentum in cell["momenta"]:
+                short, full = needs[noise][momentum != "none"]
+                shares = [1 / (1 + (at / cell["alpha"]) ** 30) for at in (short, full)]
+                early, wins = (round(share * cell["starts"]) for share in shares)
+                name = NAMES.get(noise, "Langevin") + " + momentum" * (momentum != "none")
+                rows += [
+                    {
+                        **scalars,
+                        "noise": noise,
+                        "momentum": momentum,
+                        "method": name,
+                        "set": cell["first_set"] + k,
+                        "start": start,
+                        "epochs": 1000 if start < early else cell["epochs"],
+                        "test_error": 1e-4 if start < wins else 1.0,
+                    }
+                    for k in range(cell["sets"])
+                    for start in range(cell["starts"])
+                ]
+    runs = pd.DataFrame(rows)
+    curves = runs[runs.start.eq(0) & runs.noise.ne("batches")].assign(epoch=1, length=0.5)
+    tables = {"runs": runs, "curves": curves.drop(columns="epochs")}
+    return SimpleNamespace(cells=asked, table=lambda name: tables[name].copy())
+
+
+MADE = made()
+
+
+def verdict(name: str, results) -> str:
+    (claim,) = [one for one in langevin.CLAIMS if one.id == name]
+    return claim.test(results).verdict
+
+
+@pytest.mark.parametrize("name", [claim.id for claim in langevin.CLAIMS])
+def test_every_claim_holds_on_results_made_to_the_text(name):
+    assert verdict(name, MADE) == "holds"
+
+
+def both(short, full=None):
+    one = (short, full or short)
+    return (one, one)
+
+
+#: claim -> (50 % points that change, what the verdict becomes)
+BREAKS = {
+    "d2-4-8-a": ({"record": both(3.9)}, "fails"),
+    "d2-4-8-b": ({"none": both(2.8)}, "fails"),
+    "d2-4-8-c": ({"record": ((2.7, 2.7), (1.9, 1.9))}, "fails"),
+    "d2-4-8-d": ({"batches": both(3.2)}, "fails"),
+    "hd-ld-a": ({"batches": ((3.2, 2.2), (2.1, 2.0))}, "fails"),
+    "hd-ld-b": ({"none": ((5.2, 2.8), (5.2, 5.0))}, "fails"),
+    "hd-ld-c": ({"constant": both(2.2)}, "fails"),
+    "hd-ld-d": ({"cooling": both(4.5)}, "fails"),
+    "hd-ld-e": ({"other data": both(4.5)}, "fails"),
+    "hd-ld-f": ({"record x eta": both(2.7)}, "fails"),
+    "hd-ld-g": ({"none": both(2.0)}, "fails"),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_claim_falls_when_its_results_do(name):
+    changes, expected = BREAKS[name]
+    assert verdict(name, made(changes)) == expected
+
+
+def test_without_controls_their_claims_are_undecided():
+    results = made(control_alphas=(1.5,))  # nothing succeeds there with any noise
+    assert {verdict(f"hd-ld-{letter}", results) for letter in "cdef"} == {"undecided"}
+
+
+def test_a_difference_is_that_of_the_same_runs_and_knows_its_data_sets():
+    rows = [
+        (2.0, "none", number, start, noise, noise == "a" and number < 2)
+        for number in range(4)
+        for start in range(5)
+        for noise in "ab"
+    ]
+    names = ["alpha", "momentum", "set", "start", "noise", "success"]
+    gain = langevin.difference(pd.DataFrame(rows, columns=names), "a", "b")
+    assert gain.middle == 0.5
+    assert gain.low < 0.15  # two data sets in four say little
+    assert gain.high > 0.85
+
+
+def test_the_example_ends_where_its_run_does():
+    table = langevin.example(MADE)
+    assert table.groupby("kind", sort=False).epoch.max().tolist() == [100_014] * 6
+    assert list(dict.fromkeys(table.kind)) == list(langevin.NOISES.values())
+
+
+def test_the_pushes_are_those_of_the_record():
+    results = made()
+    curves = results.table("curves")
+    curves.loc[curves.noise.eq("record"), "length"] = [1.0, 1.0, 4.0, 0.0] * (
+        curves.noise.eq("record").sum() // 4
+    )
+    changed = SimpleNamespace(cells=results.cells, table=lambda name: curves)
+    middle, mean = langevin.push_lengths(changed)
+    assert (middle, mean) == (1.0, 2.0)
