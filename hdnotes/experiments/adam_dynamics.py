@@ -100,8 +100,8 @@ class Parameters:
     )
     dynamics_sets: int = parameter(6, at_least=1, help="data sets of the learning curves")
     dynamics_starts: int = parameter(1, at_least=1, unit="trials", help="starts on each of them")
-    dynamics_epochs: int = parameter(2500, at_least=10, unit="epochs", help="their budget")
-    features: int = parameter(128, at_least=8, help="p of everything else")
+    dynamics_epochs: int = parameter(2000, at_least=10, unit="epochs", help="their budget")
+    features: int = parameter(96, at_least=8, help="p of everything else")
     methods: tuple[str, ...] = parameter(
         tuple(RACE)[:6], choices=tuple(RACE), help="methods of the race at alpha"
     )
@@ -109,7 +109,7 @@ class Parameters:
         ("SGD", "Adam"), choices=tuple(RACE), help="those that are also given all samples at once"
     )
     alphas: tuple[float, ...] = parameter(
-        (3.0, 4.0, 6.0), above=0, unit="samples per p", help="the others of the success curves"
+        (2.0, 3.5, 5.0), above=0, unit="samples per p", help="the others of the success curves"
     )
     rates: int = parameter(5, at_least=1, help="learning rates tried, half a decade apart")
     search_sets: int = parameter(4, at_least=1, help="data sets of the search")
