@@ -109,7 +109,7 @@ class Parameters:
         ("SGD", "Adam"), choices=tuple(RACE), help="those that are also given all samples at once"
     )
     alphas: tuple[float, ...] = parameter(
-        (2.0, 3.5, 5.0), above=0, unit="samples per p", help="the others of the success curves"
+        (3.5, 5.0), above=0, unit="samples per p", help="the others of the success curves"
     )
     rates: int = parameter(5, at_least=1, help="learning rates tried, half a decade apart")
     search_sets: int = parameter(4, at_least=1, help="data sets of the search")
@@ -117,7 +117,7 @@ class Parameters:
     judge_sets: int = parameter(10, at_least=1, help="data sets of the judgement")
     judge_starts: int = parameter(2, at_least=1, unit="trials", help="starts on each of them")
     epochs_factor: float = parameter(
-        350, above=0, unit="epochs", help="budget over log2(p + 1), but for the learning curves"
+        300, above=0, unit="epochs", help="budget over log2(p + 1), but for the learning curves"
     )
     batch_fraction: float = parameter(0.5, above=0, at_most=0.5, help="b, share of a batch")
     redraws: float = parameter(

@@ -54,6 +54,8 @@ LATER: Mapping[str, Mapping[str, Any]] = {
     "reweighted amplitude flow": {"color": "#00805a", "linestyle": (0, (5, 1.5)), "marker": "D"},
     "truncated amplitude flow": {"color": "#c44e00", "linestyle": (0, (2, 1)), "marker": "^"},
     "spectral start + GD": {"color": "#4d4d4d", "linestyle": (0, (6, 2, 1, 2)), "marker": "o"},
+    "persistent Adam": {"color": "#00805a", "linestyle": "-", "marker": "^"},
+    "full-batch Adam": {"color": "#740000", "linestyle": (0, (1, 1)), "marker": "v"},
 }
 
 #: Values of one quantity told apart (sizes, batch sizes, variants), in their order.
