@@ -152,7 +152,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "paper": {
         "dynamics_features": 1024,
         "dynamics_sets": 4,
-        "dynamics_starts": 2,
+        "dynamics_starts": 3,
         "dynamics_epochs": 100_014,
         "features": 1024,
         "methods": tuple(RACE),

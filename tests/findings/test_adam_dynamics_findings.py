@@ -21,7 +21,7 @@ from hdnotes.theory.batch_noise import carried_persistent, carried_shuffled
 
 TEXT = Parameters(
     dynamics_features=1024,
-    dynamics_sets=8,
+    dynamics_sets=12,
     dynamics_epochs=100_014,
     features=1024,
     methods=tuple(RACE),
