@@ -47,7 +47,7 @@ def test_the_paper_profile_has_the_sources_sizes_and_the_telling_cells_first():
     assert set(curves.features) == {1024}
     assert set(curves.epochs) == {100_014}
     assert set(curves.hidden) == {1, 2, 5, 10}
-    assert curves.sets.max() <= 2
+    assert curves.sets.max() == 1
     assert table.hidden.iloc[: table.kind.ne("dynamics").idxmax()].max() == 2
     race = table[table.kind.eq("race") & table.alpha.eq(2.5)]
     first = list(zip(race.method, race.batches, strict=True))[: len(CURVES)]
