@@ -158,9 +158,9 @@ PROFILES: dict[str, dict[str, Any]] = {
         "methods": (*tuple(RACE)[:8], "Adam, long momentum"),
         "full_methods": ("SGD", "momentum", "Adam"),
         "alphas": (1.7, 2.0, 2.3, 2.7, 3.0, 4.0, 5.0, 6.0),
-        "search_sets": 2,
-        "search_starts": 4,
-        "judge_starts": 2,
+        "rates": 7,
+        "search_sets": 4,
+        "search_starts": 2,
         "epochs_factor": 2000,
     },
 }
