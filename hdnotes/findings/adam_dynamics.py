@@ -169,6 +169,20 @@ def _no_gain(results: Any) -> Verdict:
     )
 
 
+def _wide_gain(results: Any) -> Verdict:
+    """Test hd-ad-i: at the largest width Adam ends below P-SGD, with momentum and without."""
+    widest = int(ends(results).hidden.max())
+    if widest < WIDE:
+        raise KeyError("wide students")
+    gaps = {other: _gaps(results, widest, other) for other in ("P-SGD", "P-SGD + momentum")}
+    parts = [f"{other} {quoted(gap)}" for other, gap in gaps.items()]
+    return Verdict(
+        together(*(below(gap, 1) for gap in gaps.values())),
+        f"Last error of Adam over that of the other, d = {widest}, p = {_size(results)}, after "
+        f"{_budget(results):,} epochs: {', '.join(parts)}.",
+    )
+
+
 def _own_curves(results: Any) -> Verdict:
     """Test hd-ad-h: both seeds of Adam leave less than P-SGD at each width; a fact of a figure."""
     left = source_gains().groupby(["hidden", "method"]).left
@@ -462,6 +476,12 @@ CLAIMS = (
         "lower than P-SGD without momentum, if errors are counted as shares of the first.",
         "Figures 4.5 and 4.12, read again",
         _own_curves,
+    ),
+    claim(
+        "hd-ad-i",
+        "Our widest students end lower with Adam than with P-SGD, with momentum or without.",
+        "our runs at the text's rates",
+        _wide_gain,
     ),
     claim(
         "hd-ad-a",
