@@ -120,7 +120,17 @@ def _never(results: Any) -> Verdict:
         together(*words) if _as_long(results) else "undecided",
         f"Below $10^{{-3}}$ within {_budget(results):,} epochs at p = {_size(results)} came "
         + ", ".join(parts)
-        + ".",
+        + "."
+        + _too_short(results),
+    )
+
+
+def _too_short(results: Any) -> str:
+    if _as_long(results):
+        return ""
+    return (
+        f" Who is ahead changes along the way, so this is decided from p = {LARGE} and "
+        f"{SOURCE_EPOCHS:,} epochs on."
     )
 
 
@@ -165,7 +175,8 @@ def _no_gain(results: Any) -> Verdict:
         together(*words) if _as_long(results) else "undecided",
         f"Last error of Adam over that of the other, after {_budget(results):,} epochs: "
         + "; ".join(parts)
-        + ".",
+        + "."
+        + _too_short(results),
     )
 
 
@@ -243,7 +254,7 @@ def race_rows(results: Any) -> list[list[str]]:
     table = at_home(results)
     mean = table.groupby("name").test_error.mean()
     for row in shares(table, ("name", "rate", "at_edge")).itertuples():
-        edge = " (at the edge of the search)" if row.at_edge else ""
+        edge = " (edge)" if row.at_edge else ""
         rows.append(
             [
                 str(row.name),
