@@ -58,6 +58,8 @@ LATER: Mapping[str, Mapping[str, Any]] = {
     "spectral start + GD": {"color": "#4d4d4d", "linestyle": (0, (6, 2, 1, 2)), "marker": "o"},
     "Langevin": {"color": "#00805a", "linestyle": (0, (5, 1.5)), "marker": "D"},
     "Langevin + momentum": {"color": "#0067a5", "linestyle": (0, (1, 1)), "marker": "^"},
+    "persistent Adam": {"color": "#00805a", "linestyle": "-", "marker": "^"},
+    "full-batch Adam": {"color": "#740000", "linestyle": (0, (1, 1)), "marker": "v"},
 }
 
 #: Values of one quantity told apart (sizes, batch sizes, variants), in their order.

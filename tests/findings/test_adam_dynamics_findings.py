@@ -1,0 +1,223 @@
+"""Each claim holds on results made to what it says, and falls when they are changed."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hdnotes.experiments.adam_dynamics import (
+    ADAM_RATE,
+    BETA,
+    FLOOR_RATES,
+    MOTION,
+    RACE,
+    Parameters,
+    cells,
+    tried_rates,
+)
+from hdnotes.findings import adam_dynamics as findings
+from hdnotes.theory.batch_noise import carried_persistent, carried_shuffled
+
+TEXT = Parameters(
+    dynamics_features=1024,
+    dynamics_sets=12,
+    dynamics_epochs=100_014,
+    features=1024,
+    methods=tuple(RACE),
+    alphas=(1.8, 2.2, 3.0, 4.0, 5.0, 6.0),
+    judge_starts=4,
+    motion_sets=8,
+)
+#: Last errors of the learning curves that do what the text says: Adam, P-SGD, with momentum.
+ENDS = {"Adam": 1.2, "P-SGD": 0.3, "P-SGD + momentum": 0.2}
+#: 50 % crossings by kind of batch.
+CROSSINGS = {"persistent": 2.4, "shuffled": 5.0, "full": 5.0}
+
+
+def curves_of(cell, end):
+    names = ["Adam"] if cell["method"] == "Adam" else ["P-SGD", "P-SGD + momentum"]
+    errors = {name: end(name, cell["hidden"]) for name in names}
+    return [
+        {"method": name, "start": 0, "set": cell["first_set"] + k, "epoch": epoch}
+        | {"test_error": e}
+        for k in range(cell["sets"])
+        for name in names
+        for epoch, e in ((0, 2.0), (100, 1.9), (cell["epochs"], errors[name] * (1 + 0.01 * k)))
+    ]
+
+
+def race_of(cell, crossing):
+    centre = crossing(cell["method"], cell["batches"])
+    share = 1 / (1 + (centre / cell["alpha"]) ** 20)
+    wins = round(share * cell["judge_starts"])
+    return [
+        {
+            "set": k,
+            "start": start,
+            "test_error": 9e-4 if start < wins else 1.9,
+            "rate": 0.1,
+            "at_edge": False,
+        }
+        for k in range(cell["judge_sets"])
+        for start in range(cell["judge_starts"])
+    ]
+
+
+def search_of(cell):
+    return [
+        {"rate": rate, "set": 1000 + k, "test_error": 1 + 0.1 * k}
+        for rate in tried_rates(cell["method"], cell["rates"])
+        for k in range(3)
+    ]
+
+
+def motion_of(cell, angle, radial):
+    return [
+        {
+            "method": name,
+            "set": k,
+            "lag": lag,
+            "angle": angle(name, cell["batches"]) * lag / 8 * (1 + 0.02 * k),
+            "radial": -radial(name) + 1e-3 * k,
+            "test_error": 1.8,
+        }
+        for name in MOTION
+        for lag in (1, 8)
+        for k in range(cell["sets"])
+    ]
+
+
+def made(
+    end=lambda name, hidden: ENDS[name],
+    crossing=lambda method, batches: CROSSINGS[batches],
+    angle=lambda name, batches: 0.9 if batches == "persistent" else 0.01,
+    radial=lambda name: 0.8 if name == "Adam" else 1.0,
+    noise=lambda batches, said: said,
+    floor=lambda rate: 1e-8,
+    **parameters,
+) -> SimpleNamespace:
+    asked = cells(Parameters(**{**vars(TEXT), **parameters}))
+    said = {"shuffled": carried_shuffled(BETA, 2), "persistent": carried_persistent(BETA, 0.005)}
+    tables: dict[str, list[dict]] = {
+        name: [] for name in ("curves", "race", "search", "motion", "noise", "floor")
+    }
+    for cell in asked:
+        match cell["kind"]:
+            case "dynamics":
+                rows = {"curves": curves_of(cell, end)}
+            case "race":
+                rows = {"race": race_of(cell, crossing), "search": search_of(cell)}
+            case "motion":
+                rows = {"motion": motion_of(cell, angle, radial)}
+            case "noise":
+                share = noise(cell["batches"], said[cell["batches"]])
+                rows = {"noise": [{"set": k, "share": share * (1 + k / 100)} for k in range(8)]}
+            case "floor":
+                rows = {
+                    "floor": [
+                        {"rate": rate, "set": k, "test_error": floor(rate), "largest": 1e-2}
+                        for rate in FLOOR_RATES
+                        for k in range(8)
+                    ]
+                }
+        for name, new in rows.items():
+            tables[name] += [{**cell, **row} for row in new]
+    frames = {name: pd.DataFrame(rows) for name, rows in tables.items()}
+    return SimpleNamespace(cells=asked, table=lambda name: frames[name].copy())
+
+
+MADE = made()
+
+
+def verdict(name: str, results) -> str:
+    (claim,) = [one for one in findings.CLAIMS if one.id == name]
+    return claim.test(results).verdict
+
+
+@pytest.mark.parametrize("name", [one.id for one in findings.CLAIMS if one.id != "hd-ad-b"])
+def test_every_claim_holds_on_results_made_to_it(name):
+    assert verdict(name, MADE) == "holds"
+
+
+def test_wide_students_gain_where_they_do():
+    better = made(end=lambda name, hidden: 0.1 if name == "Adam" else ENDS[name])
+    assert verdict("hd-ad-b", better) == "holds"
+    assert verdict("d2-4-12-c", better) == "fails"
+
+
+#: claim -> (what changes, the verdict that follows)
+BREAKS = {
+    "d2-4-12-a": ({"end": lambda n, d: 9e-4 if (n, d) == ("Adam", 2) else ENDS[n]}, "partly"),
+    "d2-4-12-b": ({"end": lambda n, d: 0.1 if (n, d) == ("Adam", 1) else ENDS[n]}, "partly"),
+    "d2-4-12-c": ({"end": lambda n, d: 0.1 if n == "Adam" else ENDS[n]}, "fails"),
+    "hd-ad-b": ({"end": lambda n, d: ENDS[n]}, "fails"),
+    "hd-ad-c": ({"crossing": lambda m, b: 1.5}, "fails"),
+    "hd-ad-d": ({"crossing": lambda m, b: 2.4}, "fails"),
+    "hd-ad-e": (
+        {"crossing": lambda m, b: CROSSINGS[b] * (1.5 if (m, b) == ("Adam", "persistent") else 1)},
+        "fails",
+    ),
+    "hd-ad-f": ({"noise": lambda b, said: 0.05}, "fails"),
+    "hd-ad-g": ({"angle": lambda n, b: 0.5}, "fails"),
+    "hd-ad-h": ({"radial": lambda n: 0.99}, "partly"),
+    "hd-ad-i": ({"floor": lambda rate: 0.1 if rate > 0.05 else 1e-8}, "partly"),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_claim_falls_when_its_results_do(name):
+    change, expected = BREAKS[name]
+    assert verdict(name, made(**change)) == expected
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        ({"dynamics_features": 256}, "d2-4-12-a"),
+        ({"dynamics_epochs": 5000}, "d2-4-12-a"),
+        ({"dynamics_epochs": 5000}, "d2-4-12-c"),
+        ({"hidden": (2,)}, "d2-4-12-b"),
+        ({"hidden": (1, 2)}, "d2-4-12-c"),
+        ({"hidden": (1, 2)}, "hd-ad-b"),
+        ({"dynamics_sets": 3}, "d2-4-12-b"),
+        ({"motion_sets": 3}, "hd-ad-g"),
+    ],
+)
+def test_what_was_not_run_decides_nothing(parameters, name):
+    assert verdict(name, made(**parameters)) == "undecided"
+
+
+def test_a_run_that_stopped_stands_at_its_last_error():
+    results = made(hidden=(1,), dynamics_sets=1)
+    table = results.table("curves")
+    stopped = table[~(table.method.eq("P-SGD") & table.epoch.gt(100))]
+    found = findings.curves(SimpleNamespace(cells=results.cells, table=lambda name: stopped))
+    assert found[found.method.eq("P-SGD")].test_error.tolist() == [1.9, 1.9]
+    assert found[found.method.eq("Adam")].test_error.tolist() == [1.9, 1.2]
+
+
+def test_the_sources_adam_reaches_no_success_with_one_unit_and_the_text_stands_on_two_seeds():
+    adam = pd.concat(findings.source_curves(d) for d in (1, 2)).query("method == 'Adam'")
+    assert adam.test_error.min() == 0.003
+    assert set(adam.seed) == {"A", "B"}
+    left = findings.source_gains().groupby("method").left.agg(["min", "max"])
+    assert left.loc["Adam", "max"] < left.loc["P-SGD", "max"]
+
+
+def test_the_reading_of_the_sources_curves_can_fall(monkeypatch):
+    table = findings.points("adam_dynamics")
+    worse = table.test_error.where(~(table.method.eq("Adam") & table.epoch.gt(60_000)), 1.5)
+    monkeypatch.setattr(findings, "points", lambda name: table.assign(test_error=worse))
+    assert verdict("hd-ad-a", MADE) == "fails"
+
+
+def test_rows_of_the_tables():
+    (row,) = [row for row in findings.race_rows(MADE) if row[0] == "full-batch Adam"]
+    assert row[1:] == ["0.10", "0.00 (0.00 to 0.07)", "1.90"]
+    assert findings.floor_rows(MADE)[0][0] == f"{ADAM_RATE:g}"
+    assert len(findings.floor_header(MADE)) == len(findings.floor_rows(MADE)[0])
+    places = findings.race_points(MADE).place
+    assert np.isclose(places.diff().dropna(), 0).sum() == 0
+    assert "P-SGD + momentum" in findings.recovering(MADE)
+    assert "Adam" not in findings.recovering(MADE)
