@@ -156,6 +156,8 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
         if depth in p.depths
         for observed in p.entries
     ]
+    start = {"start": "tiny", "exponents": [-2.5, -2.0], "weights": [0.01, 0.1]}
+    nuclear = {"penalty": "nuclear", "exponents": [-2.0], "weights": [0.01, 0.001]}
     return [
         {"kind": "landscape", **shared},
         *(
@@ -163,51 +165,10 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
             for rank in p.ranks
             for observed in p.entries
         ),
-        *(
-            {
-                **train,
-                "part": "map",
-                "method": name,
-                "exponents": grids[name],
-                "weights": tried[name],
-            }
-            for name in ("Adam", "GD", "GD + momentum")
-        ),
-        *lines,
-        {
-            **train,
-            "part": "start",
-            "method": "Adam",
-            "start": "tiny",
-            "exponents": [-2.5, -2.0],
-            "weights": [0.01, 0.1],
-        },
-        {
-            **train,
-            "part": "nuclear",
-            "method": "Adam",
-            "penalty": "nuclear",
-            "exponents": [-2.0],
-            "weights": [0.01, 0.001],
-        },
         *maps[:3],
         *lines,
-        {
-            **train,
-            "part": "start",
-            "method": "Adam",
-            "start": "tiny",
-            "exponents": [-2.5, -2.0],
-            "weights": [0.01, 0.1],
-        },
-        {
-            **train,
-            "part": "nuclear",
-            "method": "Adam",
-            "penalty": "nuclear",
-            "exponents": [-2.0],
-            "weights": [0.01, 0.001],
-        },
+        {**train, "part": "start", "method": "Adam", **start},
+        {**train, "part": "nuclear", "method": "Adam", **nuclear},
         *maps[3:],
         {"kind": "lbfgs", **shared, "steps": min(p.steps, 500), "weights": one},
     ]
