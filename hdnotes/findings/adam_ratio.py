@@ -163,6 +163,24 @@ def law_rows(results: Any) -> list[list[str]]:
     ]
 
 
+def joined(results: Any, rank: int) -> pd.DataFrame:
+    """Return Adam's median errors, entries by penalty and depth."""
+    table = lines(results)
+    table = table[(table.method == "Adam") & (table["rank"] == rank)]
+    words = table.penalty.map({"ratio": "ratio", "none": "no penalty"})
+    column = words + ", depth " + table.depth.astype(str)
+    table = table.assign(column=column).sort_values(["penalty", "depth"], ascending=[False, True])
+    names = list(dict.fromkeys(table.column))
+    return table.pivot_table(index="observed", columns="column", values="error", aggfunc="median")[
+        names
+    ]
+
+
+def joined_rows(table: pd.DataFrame) -> list[list[str]]:
+    """Return that table as rows of text."""
+    return [[str(m), *map(number, row)] for m, row in table.T.items()]
+
+
 # --- the claims ----------------------------------------------------------------------------------
 
 
