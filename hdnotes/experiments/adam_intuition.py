@@ -54,7 +54,7 @@ class Parameters:
         (150, 225, 300, 450), at_least=8, unit="entries", help="numbers of entries of the start"
     )
     trials: int = parameter(5, at_least=1, unit="trials", help="matrices of every setting")
-    steps: int = parameter(2000, at_least=20, unit="updates", help="updates of every run")
+    steps: int = parameter(1500, at_least=20, unit="updates", help="updates of every run")
     weight: float = parameter(0.01, above=0, help="penalty weight lambda")
     methods: tuple[str, ...] = parameter(
         ("GD", "GroupRMSprop", "Adam"), choices=tuple(EXPONENTS), help="methods whose path is shown"
