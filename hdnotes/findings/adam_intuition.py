@@ -162,8 +162,8 @@ def _far_start(results: Any) -> Verdict:
     shown = shown if len(shown) else table
     return Verdict(
         above(shown.angle_deg, 20),
-        f"With {shown.observed.iloc[0]:,} entries the leading subspaces are {quoted(shown.angle_deg)} "
-        f"degrees apart and the error is {quoted(shown.error)}.",
+        f"With {shown.observed.iloc[0]:,} entries the leading subspaces are "
+        f"{quoted(shown.angle_deg)} degrees apart and the error is {quoted(shown.error)}.",
     )
 
 
