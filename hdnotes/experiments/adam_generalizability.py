@@ -30,7 +30,7 @@ STARTS = ("zero-filled", "filled at random", "random", "tiny")
 START_RATES = {"Adam": (-2.0, -1.5), "GD": (-1.0, -0.5)}
 NOISE_RATES = {"Adam": (-2.0,), "GD": (-1.5, -0.5)}
 DEEP_RATES = {"Adam": (-3.0, -2.5, -2.0), "GD": (-1.5, -1.0, -0.5)}
-NETWORK_RATES = {"Adam": (-3.5, -3.0, -2.5, -2.0), "GD": (-2.5, -2.0, -1.5, -1.0)}
+NETWORK_RATES = {"Adam": (-4.0, -3.5, -3.0, -2.5), "GD": (-1.5, -1.0, -0.5, 0.0)}
 WEIGHT = 0.01
 
 
