@@ -37,6 +37,8 @@ EXPONENTS = {
     "Adagrad": -1.0,
 }
 TERMS = ("penalty", "data", "both", "held")
+#: Steps after which a term alone has nothing left to say.
+SHORT = 500
 #: Observed entries whose residuals a window records.
 WATCHED = 60
 #: Steps of a window.
@@ -54,7 +56,7 @@ class Parameters:
         (150, 225, 300, 450), at_least=8, unit="entries", help="numbers of entries of the start"
     )
     trials: int = parameter(5, at_least=1, unit="trials", help="matrices of every setting")
-    steps: int = parameter(1500, at_least=20, unit="updates", help="updates of every run")
+    steps: int = parameter(2500, at_least=20, unit="updates", help="updates of every run")
     weight: float = parameter(0.01, above=0, help="penalty weight lambda")
     methods: tuple[str, ...] = parameter(
         ("GD", "GroupRMSprop", "Adam"), choices=tuple(EXPONENTS), help="methods whose path is shown"
@@ -103,10 +105,15 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
         "weight": p.weight,
     }
     run = {**shared, "steps": p.steps}
+    terms = {term: min(p.steps, SHORT) if term in TERMS[:2] else p.steps for term in TERMS}
     return [
         *({"kind": "start", **shared, "observed": observed} for observed in p.entries),
         *({"kind": "rotated", **run, "steps": min(p.steps, 300), "method": m} for m in EXPONENTS),
-        *({"kind": "path", **run, "method": m, "term": t} for t in TERMS for m in p.methods),
+        *(
+            {"kind": "path", **run, "steps": steps, "method": method, "term": term}
+            for term, steps in terms.items()
+            for method in p.methods
+        ),
         {"kind": "projections", **run, "steps": min(p.steps, 500)},
         *({"kind": "window", **run, "method": method} for method in p.methods),
     ]

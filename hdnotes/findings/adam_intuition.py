@@ -58,14 +58,14 @@ def falls(results: Any, method: str) -> pd.Series:
 
 def apart(results: Any, method: str) -> list[float]:
     """Return |log10| of the free path's error over that of the held one, at looks on their way."""
-    keys = ["trial", "step"]
-    free, held = (
-        paths(results, term).query("method == @method").set_index(keys).error
-        for term in ("both", "held")
-    )
-    both = pd.concat({"free": free, "held": held}, axis=1).dropna()
-    both = both[(both.min(axis=1) > UNDER_WAY[0]) & (both.max(axis=1) < UNDER_WAY[1])]
-    return list(np.log10(both.free / both.held).abs())
+    tables = {name: paths(results, term) for name, term in (("free", "both"), ("held", "held"))}
+    both = {
+        name: table[table.method == method].set_index(["trial", "step"]).error
+        for name, table in tables.items()
+    }
+    wide = pd.concat(both, axis=1).dropna()
+    wide = wide[(wide.min(axis=1) > UNDER_WAY[0]) & (wide.max(axis=1) < UNDER_WAY[1])]
+    return list(np.log10(wide.free / wide.held).abs())
 
 
 def errors(results: Any) -> pd.DataFrame:

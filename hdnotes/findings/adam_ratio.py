@@ -221,7 +221,7 @@ def _descent(results: Any) -> Verdict:
 
 
 def _nuclear(results: Any) -> Verdict:
-    """Test c: where not both complete the matrix, Adam with the ratio ends below the convex one."""
+    """Test c: where only one of the two completes the matrix, it is Adam with the ratio."""
     table = lines(results)
     table = table[table["rank"] == table["rank"].iloc[0]]
     wide = table[table.line.isin(["Adam + ratio", "nuclear norm"])].pivot_table(
@@ -233,7 +233,7 @@ def _nuclear(results: Any) -> Verdict:
         told.append(
             f"{observed} entries {number(ratio.median())} against {number(convex.median())}"
         )
-        if max(ratio.median(), convex.median()) >= RECOVERED:
+        if (ratio.median() < RECOVERED) != (convex.median() < RECOVERED):
             words.append(below(np.log(ratio / convex), 0))
     return Verdict(
         together(*words) if words else "undecided",
