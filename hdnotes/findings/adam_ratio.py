@@ -37,12 +37,11 @@ def best(table: pd.DataFrame, by: Sequence[str] = ("method",)) -> pd.DataFrame:
     return chosen.merge(table, on=keys)
 
 
-def grid(results: Any, method: str) -> pd.DataFrame:
-    """Return medians of a method's map, a row a rate and weight."""
-    table = ends(results, "map")
-    table = table[table.method == method]
-    found = table.groupby(CONFIGURATION)[["error", "effective_rank", "observed_error"]].median()
-    return found.reset_index()
+def grid(results: Any) -> pd.DataFrame:
+    """Return medians over the maps, a row a method, rate and weight."""
+    keys = ["method", *CONFIGURATION]
+    found = ends(results, "map").groupby(keys)[["error", "effective_rank", "observed_error"]]
+    return found.median().reset_index()
 
 
 def cell_text(error: float, rank: float) -> str:
@@ -93,11 +92,11 @@ def method_rows(table: pd.DataFrame) -> list[list[str]]:
     return rows
 
 
-def paces(results: Any, method: str) -> pd.DataFrame:
-    """Return a method's paths over the time that it keeps: lr lambda t for GD, lr t for Adam."""
+def paces(results: Any) -> pd.DataFrame:
+    """Return the maps' paths over the time each method keeps: lr lambda t for GD, lr t for Adam."""
     table = results.table("paths")
-    table = table[(table.method == method) & (table.step > 0)]
-    pace = table.rate * (table.weight if method == "GD" else 1.0)
+    table = table[table.step > 0]
+    pace = table.rate * table.weight.where(table.method == "GD", 1.0)
     words = table.weight.map("{:.2g}".format)
     error = table.error.fillna(np.inf)
     return table.assign(time=pace * table.step, error=error, **{"λ": words})
@@ -276,7 +275,8 @@ def _product(results: Any) -> Verdict:
 
 def _sign(results: Any) -> Verdict:
     """Test hd-b: Adam's errors on its way agree where lr agrees, whatever lambda."""
-    table = paces(results, "Adam")
+    table = paces(results)
+    table = table[table.method == "Adam"]
     gaps = []
     for _, rows in table.groupby(["rate", "trial", "step"]):
         if UNDER_WAY[0] < rows.error.min() and rows.error.max() < UNDER_WAY[1]:
