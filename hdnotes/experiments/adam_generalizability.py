@@ -29,8 +29,8 @@ STARTS = ("zero-filled", "filled at random", "random", "tiny")
 #: Powers of ten of the rates, in the unit of `adam_ratio.unit`.
 START_RATES = {"Adam": (-2.0, -1.5), "GD": (-1.0, -0.5)}
 NOISE_RATES = {"Adam": (-2.0,), "GD": (-1.5, -0.5)}
-DEEP_RATES = {"Adam": (-3.0, -2.5, -2.0), "GD": (-1.5, -1.0, -0.5)}
-NETWORK_RATES = {"Adam": (-4.0, -3.5, -3.0, -2.5), "GD": (-1.5, -1.0, -0.5, 0.0)}
+DEEP_RATES = {"Adam": (-3.0, -2.5, -2.0), "GD": (-1.0, -0.5, -0.25)}
+NETWORK_RATES = {"Adam": (-3.5, -3.0, -2.5, -2.0), "GD": (-1.25, -1.0, -0.75, -0.5)}
 WEIGHT = 0.01
 
 
@@ -96,6 +96,7 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
         "steps": p.steps,
     }
     noisy = [{**shared, "noise": noise} for noise in p.noises]
+    longer = {**shared, "steps": 2 * p.steps}  # what has more than one layer starts slowly
     return [
         *({"kind": "start", **shared, "method": m, "start": s} for m in METHODS for s in STARTS),
         *({"kind": "soft", **cell} for cell in noisy),
@@ -105,13 +106,13 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
             for cell in noisy
         ),
         *(
-            {"kind": "deep", **shared, "method": method, "depth": depth, "penalty": penalty}
+            {"kind": "deep", **longer, "method": method, "depth": depth, "penalty": penalty}
             for penalty in ("none", "ratio")
             for depth in p.depths
             for method in METHODS
         ),
         *(
-            {"kind": "network", **shared, "method": method, "penalty": penalty}
+            {"kind": "network", **longer, "method": method, "penalty": penalty}
             for penalty in ("none", "ratio")
             for method in METHODS
         ),
