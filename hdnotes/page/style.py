@@ -54,6 +54,7 @@ LATER: Mapping[str, Mapping[str, Any]] = {
     "reweighted amplitude flow": {"color": "#00805a", "linestyle": (0, (5, 1.5)), "marker": "D"},
     "truncated amplitude flow": {"color": "#c44e00", "linestyle": (0, (2, 1)), "marker": "^"},
     "spectral start + GD": {"color": "#4d4d4d", "linestyle": (0, (6, 2, 1, 2)), "marker": "o"},
+    "GroupRMSprop": {"color": "#740000", "linestyle": (0, (3, 1.5)), "marker": "P"},
 }
 
 #: Values of one quantity told apart (sizes, batch sizes, variants), in their order.
