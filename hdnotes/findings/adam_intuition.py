@@ -70,14 +70,14 @@ def apart(results: Any, method: str) -> list[float]:
 
 def errors(results: Any) -> pd.DataFrame:
     """Return hidden and observed errors of all paths beside those of alternating projections."""
-    names = {"both": "{}", "held": "{}, entries held"}
-    shown = [
-        table.assign(line=names[term].format(method))
-        for term in names
-        for method, table in paths(results, term).groupby("method", sort=False)
-        if method in ("GD", "Adam")
-    ]
-    shown.append(results.table("projections").assign(line="alternating projections"))
+    shown = []
+    for term, words in (("both", "{}"), ("projections", ""), ("held", "{}, entries held")):
+        if term == "projections":
+            shown.append(results.table("projections").assign(line="alternating projections"))
+            continue
+        for method, table in paths(results, term).groupby("method", sort=False):
+            if method in ("GD", "Adam"):
+                shown.append(table.assign(line=words.format(method)))
     columns = ["line", "trial", "step", "error", "observed_error", "effective_rank"]
     table = pd.concat([one[columns] for one in shown], ignore_index=True)
     return table[table.step > 0]

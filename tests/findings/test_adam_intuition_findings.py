@@ -96,4 +96,4 @@ def test_the_errors_shown_name_their_lines() -> None:
     tables = made()
     shown = findings.errors(SimpleNamespace(table=lambda name: tables[name].copy()))
     held = [f"{name}, entries held" for name in ("GD", "Adam")]
-    assert list(shown.line.unique()) == ["GD", "Adam", *held, "alternating projections"]
+    assert list(shown.line.unique()) == ["GD", "Adam", "alternating projections", *held]
