@@ -102,6 +102,18 @@ def paces(results: Any) -> pd.DataFrame:
     return table.assign(time=pace * table.step, error=error, **{"λ": words})
 
 
+def arrival(results: Any, method: str) -> float:
+    """Return the time on its clock at which a method's median error first is below `RECOVERED`.
+
+    The earliest over the map's rates, at the weight at which all methods meet; infinite if none is.
+    """
+    (weight,) = set(methods(results).weight)
+    table = paces(results)
+    table = table[(table.method == method) & (table.weight == weight)]
+    medians = table.groupby(["rate", "time"], as_index=False).error.median()
+    return float(min(medians[medians.error < RECOVERED].time, default=np.inf))
+
+
 def convex(results: Any) -> pd.DataFrame:
     """Return the best convex completion at every number of entries, weight zero included."""
     table = results.table("convex").assign(rate=0.0)

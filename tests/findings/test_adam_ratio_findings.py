@@ -135,6 +135,14 @@ def test_what_diverged_counts_as_infinitely_bad() -> None:
     assert found[found.method == "Adam"].error.eq(np.inf).all()
 
 
+def test_a_method_arrives_when_its_median_first_is_low_enough() -> None:
+    tables = made_as_claimed()
+    early = findings.arrival(results(tables), "Adam")
+    assert early == pytest.approx(2.0)  # exp(-3 t) is below 0.01 from t = 1.54 on
+    tables["paths"]["error"] = 0.5
+    assert findings.arrival(results(tables), "Adam") == np.inf
+
+
 def test_the_best_setting_is_that_of_the_lowest_median() -> None:
     table = pd.DataFrame(
         {"method": "m", "rate": [1, 1, 1, 2, 2, 2], "weight": 0.1, "error": [0, 5, 5, 1, 1, 9]}
