@@ -140,3 +140,21 @@ BASIC = {
     "Adagrad": Method("Adagrad"),
     "Adam": Method("Adam"),
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Alone(Setting):
+    """A setting that equals no other: its trial is a parameter by itself, in lockstep too.
+
+    For methods that couple the elements of a parameter, such as those that divide by its norm.
+
+    Examples
+    --------
+    >>> Alone(Method("NovoGrad"), 0.1) == Alone(Method("NovoGrad"), 0.1)
+    False
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = object.__hash__

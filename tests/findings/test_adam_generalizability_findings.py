@@ -1,0 +1,110 @@
+"""Each claim has its verdict on results made to it and another when they change."""
+
+from itertools import product
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hdnotes.findings import adam_generalizability as findings
+
+METHODS, TRIALS, NOISES = ("Adam", "GD"), range(5), (0.1, 0.3)
+SIZE = {"n": 30, "rank": 2, "observed": 300}
+
+
+def made() -> dict[str, pd.DataFrame]:
+    kinds = ("zero-filled", "filled at random", "random", "tiny")
+    start = [
+        {"method": m, "start": s, "rate": r, "weight": 0.01, "trial": t}
+        | {"error": 0.7 if s == "tiny" or r > 0.01 else 1e-4}
+        for m, s, r, t in product(METHODS, kinds, (0.01, 0.03), TRIALS)
+    ]
+    paths = [{**row, "step": step} for row in start for step in (0, 1, 10)]
+    noise = [
+        {**SIZE, "noise": sd, "method": m, "rate": 0.01, "weight": w, "trial": t, "step": step}
+        | {"error": findings.floor(30, 2, 300, sd) * (2 if w > 0.05 else 6 if step > 50 else 3)}
+        for sd, m, w, t, step in product(NOISES, METHODS, (0.01, 0.1), TRIALS, (1, 10, 100))
+    ]
+    soft = [
+        {"noise": sd, "weight": w, "trial": t, "error": 200 * w * sd**2}
+        for sd, w, t in product(NOISES, (0.1, 0.01), TRIALS)
+    ]
+    row = {"rate": 0.01, "weight": 0.01}
+    deep = [
+        {**row, "method": m, "depth": d, "penalty": q, "trial": t, "error": 1e-4}
+        for m, d, q, t in product(METHODS, (2, 3), ("none", "ratio"), TRIALS)
+    ]
+    network = [
+        {**row, "method": m, "penalty": q, "trial": t, "error": {"none": 0.5, "ratio": 0.2}[q]}
+        for m, q, t in product(METHODS, ("none", "ratio"), TRIALS)
+    ]
+    named = {"start": start, "start_paths": paths, "noise": noise, "soft": soft}
+    named |= {"deep": deep, "network": network}
+    return {name: pd.DataFrame(rows) for name, rows in named.items()}
+
+
+def results(tables: dict[str, pd.DataFrame]) -> SimpleNamespace:
+    return SimpleNamespace(table=lambda name: tables[name].copy())
+
+
+def verdict(name: str, tables: dict[str, pd.DataFrame]) -> str:
+    (claim,) = [one for one in findings.CLAIMS if one.id == name]
+    return claim.test(results(tables)).verdict
+
+
+#: claim -> its verdict as made, and (table, rows, column, factor, verdict that follows)
+CASES = {
+    "d3-4-a": ("holds", ("start", "start == 'zero-filled'", "error", 1e3, "fails")),
+    "hd-ag-a": ("holds", ("start", "start == 'random'", "error", 1e3, "fails")),
+    "d3-4-b": ("fails", ("soft", "noise > 0.2", "error", 0.01, "partly")),
+    "hd-ag-b": ("holds", ("noise", "noise > 0.2 and weight > 0.05", "error", 2.5, "partly")),
+    "hd-ag-c": ("holds", ("noise", "step < 50 and weight < 0.05", "error", 8.0, "fails")),
+    "hd-ag-d": (
+        "holds",
+        ("network", "penalty == 'ratio' and method == 'GD'", "error", 3.0, "partly"),
+    ),
+    "d3-4-c": (
+        "holds",
+        ("network", "method == 'GD' and penalty == 'none'", "error", 3.0, "partly"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", [claim.id for claim in findings.CLAIMS])
+def test_a_claim_has_its_verdict_and_another_when_its_numbers_change(name: str) -> None:
+    as_made, (table, rows, column, factor, expected) = CASES[name]
+    tables = made()
+    assert verdict(name, tables) == as_made
+    chosen = tables[table].query(rows).index
+    assert len(chosen)
+    tables[table].loc[chosen, column] *= factor
+    assert verdict(name, tables) == expected
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_two_trials_decide_nothing(name: str) -> None:
+    tables = {key: table[table.trial < 2] for key, table in made().items()}
+    assert verdict(name, tables) == "undecided"
+
+
+def test_the_floor_is_the_error_of_least_squares_in_known_subspaces() -> None:
+    generator = np.random.default_rng(0)
+    n, r, m = 12, 1, 120
+    u, v = (np.linalg.qr(generator.normal(size=(n, n)))[0] for _ in range(2))
+    basis = [np.outer(u[:, i], v[:, j]) for i, j in product(range(n), range(n)) if min(i, j) < r]
+    design = np.stack([one.ravel() for one in basis], 1)
+    errors = []
+    for _ in range(200):
+        rows = generator.permutation(n * n)[:m]
+        noise = 0.1 * generator.normal(size=m)
+        fitted = design @ np.linalg.lstsq(design[rows], noise, rcond=None)[0]
+        errors.append((fitted**2).mean())
+    assert np.mean(errors) == pytest.approx(findings.floor(n, r, m, 0.1), rel=0.1)
+
+
+def test_each_weight_is_judged_at_its_best_rate() -> None:
+    tables = made()
+    worse = tables["noise"].assign(rate=1.0, error=tables["noise"].error * 9)
+    tables["noise"] = pd.concat([tables["noise"], worse], ignore_index=True)
+    assert set(findings.by_weight(results(tables), "Adam").rate) == {0.01}

@@ -1,0 +1,150 @@
+"""Each claim holds on results made to it and falls when they are not."""
+
+from itertools import product
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hdnotes.findings import adam_ratio as findings
+
+RATES = {"Adam": (1e-3, 1e-2), "GD": (30.0, 95.0, 300.0), "GD + momentum": (3.0, 9.5)}
+WEIGHTS, TRIALS, M = (0.01, 0.0316, 0.1), range(5), (150, 300, 450)
+
+
+def fallen(time: float) -> float:
+    """Return an error that falls with time, and rises again much later."""
+    return float(1e-4 + np.exp(-3 * time) if time < 20 else 5.0)
+
+
+def made_as_claimed() -> dict[str, pd.DataFrame]:
+    common = {"rank": 2, "n": 30, "outcome": "budget", "observed_error": 1e-5, "angle_deg": 0.1}
+    ends, paths = [], []
+    for method, weight, trial in product(RATES, WEIGHTS, TRIALS):
+        for rate in RATES[method]:
+            time = {"Adam": rate * 200, "GD": rate * weight, "GD + momentum": rate * weight * 10}
+            error = fallen(time[method] * (1 + (method == "GD + momentum")))
+            if (method, rate, weight) in {("Adam", 1e-2, 0.1)}:
+                error = 5.0
+            if method == "GD + momentum":
+                error = 0.2 if rate < 9 else 1e-3
+            row = {"method": method, "rate": rate, "weight": weight, "trial": trial}
+            shape = {"penalty": "ratio", "depth": 1, "observed": 300, "part": "map"}
+            ends.append({**common, **row, **shape, "error": error, "effective_rank": 2.0})
+            for step in (0, 10, 30, 100, 200):
+                past = time[method] * step / 200
+                paths.append({**row, "step": step, "error": min(fallen(past), 0.95)})
+    for method, penalty, depth, m, trial in [
+        (*line, m, t)
+        for line in (("Adam", "ratio", 1), ("GD", "ratio", 1), ("GD", "none", 2), ("GD", "none", 3))
+        for m, t in product(M, TRIALS)
+    ]:
+        row = {"method": method, "penalty": penalty, "depth": depth, "observed": m, "trial": trial}
+        error = 0.5 if m == 150 and depth != 1 else 1e-4
+        row |= {"part": "entries", "rate": 1.0, "weight": 0.01, "error": error}
+        ends.append({**common, **row, "effective_rank": 2.0})
+    for trial, weight in product(TRIALS, (0.01, 0.1)):
+        row = {"part": "start", "method": "Adam", "rate": 0.01, "weight": weight, "trial": trial}
+        ends.append({**common, **row, "error": 0.7, "effective_rank": 5.0})
+    for trial in TRIALS:
+        row = {"part": "map", "method": "GroupRMSprop", "rate": 0.3, "weight": 0.01}
+        ends.append({**common, **row, "trial": trial, "error": 1e-3, "effective_rank": 2.0})
+    convex = [
+        {"rank": 2, "n": 30, "observed": m, "method": "soft-impute", "weight": w, "trial": t}
+        | {"error": {150: 0.6, 300: 0.05, 450: 1e-12}[m]}
+        for m, w, t in product(M, (0.1, 0.01), TRIALS)
+    ]
+    landscape = [
+        {"line": line, "trial": t, "reach": reach, "least": value, "largest": value}
+        for t in TRIALS
+        for line, reach, value in (
+            ("truth", 0.0, 1.4),
+            ("one entry", 0.01, 1.401),
+            ("one entry", 1e5, 1.001),
+            ("random direction", 0.01, 1.41),
+            ("random direction", 1e5, 4.0),
+        )
+    ]
+    lbfgs = [{"weight": 0.01, "trial": t, "error": 1e-3, "effective_rank": 2.0} for t in TRIALS]
+    laws = [{"trial": 0, "scale": 1.0, "ratio": 2.0, "gradient_norm": 0.1, "cosine": 1e-17}]
+    named = {"ends": ends, "paths": paths, "convex": convex, "landscape": landscape}
+    named |= {"lbfgs": lbfgs, "laws": laws}
+    return {name: pd.DataFrame(rows) for name, rows in named.items()}
+
+
+def results(tables: dict[str, pd.DataFrame]) -> SimpleNamespace:
+    return SimpleNamespace(table=lambda name: tables[name].copy())
+
+
+def verdict(name: str, tables: dict[str, pd.DataFrame]) -> str:
+    (claim,) = [one for one in findings.CLAIMS if one.id == name]
+    return claim.test(results(tables)).verdict
+
+
+MAP = "part == 'map' and method == "
+#: claim -> its verdict as made, and (table, rows, column, factor, verdict that follows)
+CASES = {
+    "d3-2-a": ("holds", ("ends", MAP + "'Adam'", "error", 1e4, "fails")),
+    "d3-2-b": ("fails", ("ends", MAP + "'GD'", "error", 1e4, "partly")),
+    "d3-2-c": ("holds", ("ends", "part == 'entries'", "error", 1e4, "fails")),
+    "d3-2-d": ("undecided", ("ends", "part == 'entries' and depth == 1", "error", 1e4, "fails")),
+    "hd-ar-a": ("holds", ("ends", MAP + "'GD' and weight > 0.02", "error", 2.0, "fails")),
+    "hd-ar-b": ("holds", ("paths", "method == 'Adam' and weight > 0.02", "error", 0.5, "fails")),
+    "hd-ar-c": ("holds", ("landscape", "reach > 1", "least", 2.0, "partly")),
+    "hd-ar-d": ("holds", ("ends", MAP + "'Adam' and weight > 0.05", "error", 1e-3, "partly")),
+    "hd-ar-e": ("holds", ("ends", "method == 'GroupRMSprop'", "error", 100, "fails")),
+    "hd-ar-f": ("holds", ("ends", "part == 'start'", "error", 1e-3, "fails")),
+}
+
+
+def test_every_claim_has_its_case() -> None:
+    assert set(CASES) == {claim.id for claim in findings.CLAIMS}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_claim_has_its_verdict_and_another_when_its_numbers_change(name: str) -> None:
+    made, (table, rows, column, factor, expected) = CASES[name]
+    tables = made_as_claimed()
+    assert verdict(name, tables) == made
+    chosen = tables[table].query(rows).index
+    assert len(chosen)
+    tables[table].loc[chosen, column] *= factor
+    assert verdict(name, tables) == expected
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "d3-2-d"])
+def test_two_trials_decide_nothing(name: str) -> None:
+    tables = {k: table[table.trial < 2] for k, table in made_as_claimed().items()}
+    if name not in ("hd-ar-a", "hd-ar-b"):  # judged on pairs of runs
+        assert verdict(name, tables) == "undecided"
+
+
+def test_enough_matrices_decide_whether_one_layer_does_what_deep_ones_do() -> None:
+    tables = made_as_claimed()
+    more = [tables["ends"].assign(trial=tables["ends"].trial + 5 * k) for k in range(4)]
+    tables["ends"] = pd.concat(more, ignore_index=True)
+    assert verdict("d3-2-d", tables) == "holds"
+
+
+def test_what_diverged_counts_as_infinitely_bad() -> None:
+    tables = made_as_claimed()
+    tables["ends"].loc[tables["ends"].method == "Adam", "error"] = np.nan
+    assert verdict("d3-2-a", tables) == "fails"
+    found = findings.grid(results(tables))
+    assert found[found.method == "Adam"].error.eq(np.inf).all()
+
+
+def test_a_method_arrives_when_its_median_first_is_low_enough() -> None:
+    tables = made_as_claimed()
+    early = findings.arrival(results(tables), "Adam")
+    assert early == pytest.approx(2.0)  # exp(-3 t) is below 0.01 from t = 1.54 on
+    tables["paths"]["error"] = 0.5
+    assert findings.arrival(results(tables), "Adam") == np.inf
+
+
+def test_the_best_setting_is_that_of_the_lowest_median() -> None:
+    table = pd.DataFrame(
+        {"method": "m", "rate": [1, 1, 1, 2, 2, 2], "weight": 0.1, "error": [0, 5, 5, 1, 1, 9]}
+    )
+    assert set(findings.best(table).rate) == {2}
