@@ -76,7 +76,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "smoke": {"steps": 60, "trials": 2, "width": 8, "batch_size": 16},
     "quick": {},
     "paper": {
-        "steps": 10_000,
+        "steps": 6000,
         "trials": 10,
         "width": 128,
         "batch_size": 128,

@@ -77,12 +77,12 @@ def gap(results: Any, part: str, arm: str = GROWTH) -> pd.Series:
 
 
 def twin_rows(results: Any) -> list[list[str]]:
-    """Return every pair of runs as a row of text: updates, growth of the rate, gaps."""
+    """Return every pair of runs as a row of text: updates, growth of the rate, largest gap."""
     rows = []
     for part, words in PARTS.items():
         found = twins(results, part)
         if len(found):
-            last = [found.growth.iloc[0], found.loss_gap.max(), found.output_gap.max()]
+            last = [found.growth.iloc[0], found.output_gap.max()]
             rows.append([words, f"{found.steps.iloc[0]:,}", *map(number, last)])
     return rows
 
@@ -453,7 +453,7 @@ def _rotation(results: Any) -> Verdict:
     return Verdict(
         together(*(within(ratio, 0.9, 1.1) for ratio in ratios.values())),
         "Angle of an update over the predicted one: "
-        + "; ".join(f"{name} {quoted(ratio, 3)}" for name, ratio in ratios.items())
+        + "; ".join(f"{name}: {quoted(ratio, 3)}" for name, ratio in ratios.items())
         + " (asked: 0.9 to 1.1).",
     )
 
@@ -466,7 +466,7 @@ def _settles(results: Any) -> Verdict:
     return Verdict(
         within(sgd, 0.5, 2),
         "Updates in which the influence of the first length falls $e$ times, over the predicted: "
-        + "; ".join(f"{name} {quoted(rows)}" for name, rows in ratios.items())
+        + "; ".join(f"{name}: {quoted(rows)}" for name, rows in ratios.items())
         + f". All runs of SGD together: {quoted(sgd)} (asked: 1/2 to 2).",
     )
 
@@ -571,8 +571,8 @@ CLAIMS = (
     ),
     Claim(
         "d3-lr-h",
-        "The analysis needs rates that are the same for all parameters, unlike Adam's.",
-        f"{NOTE}, “Thoughts”",
+        "The analysis rests on one rate for all parameters: it does not carry over to Adam.",
+        f"{NOTE}, “Thoughts” (there: is much easier than for Adam)",
         _adam,
     ),
 )
