@@ -3,6 +3,7 @@
 Sign-like methods come to rest only as their steps shrink (chapter pseudo_inverse).
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -28,6 +29,23 @@ def linear_decay(steps: int) -> Callable[[int], float]:
     [1.0, 0.75, 0.5, 0.25, 0.0]
     """
     return lambda step: 1 - step / steps
+
+
+def cosine_annealing(epochs: int, an_epoch: int) -> Tensor:
+    """Return the factor (1 + cos(pi epoch / epochs)) / 2 of each update, changed once an epoch.
+
+    Parameters
+    ----------
+    epochs : of the whole run; the factor would be 0 in the one after the last
+    an_epoch : updates in an epoch
+
+    Examples
+    --------
+    >>> cosine_annealing(2, 2).tolist()
+    [1.0, 1.0, 0.5, 0.5]
+    """
+    angles = math.pi * torch.arange(epochs, dtype=torch.float64) / epochs
+    return ((1 + angles.cos()) / 2).repeat_interleave(an_epoch)
 
 
 def train_scheduled(
