@@ -7,7 +7,7 @@ from hdnotes import seeds
 from hdnotes.batches import Drawn
 from hdnotes.optimizers import Method, find
 from hdnotes.problems.convex import Convex, least_squares
-from hdnotes.schedules import constant, linear_decay, train_scheduled
+from hdnotes.schedules import constant, cosine_annealing, linear_decay, train_scheduled
 from hdnotes.training import train
 
 STEPS = 25
@@ -59,3 +59,14 @@ def test_drawn_rows_come_with_replacement_and_from_the_trial_alone() -> None:
     assert counts.min() > 80  # 120 each, give or take 10
     assert (steps[1:, 1] == steps[:-1, 1]).float().mean() > 0.1  # the same twice in a row
     assert torch.equal(rows.take([1]).at(599), steps[599, [1]])
+
+
+def test_cosine_annealing_is_torchs_stepped_once_an_epoch():
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 5)
+    expected = []
+    for _ in range(5):
+        expected += [optimizer.param_groups[0]["lr"]] * 3
+        optimizer.step()
+        theirs.step()
+    assert cosine_annealing(5, 3).tolist() == pytest.approx(expected, rel=1e-12)
