@@ -63,14 +63,14 @@ KEPT = 40
 class Parameters:
     """What the chapter can be run with."""
 
-    hidden: tuple[int, ...] = parameter((25, 15), at_least=1, help="hidden widths of the network")
+    hidden: tuple[int, ...] = parameter((20, 12), at_least=1, help="hidden widths of the network")
     features: int = parameter(10, at_least=2, help="inputs, and as many outputs")
     samples: int = parameter(
         10_000, at_least=50, unit="samples", help="of training; a fifth more each to validate, test"
     )
     decay: float = parameter(2.0, at_least=0, help="singular values of the data are k^-decay")
     trials: int = parameter(5, at_least=1, unit="trials", help="data, targets and starts")
-    epochs: int = parameter(80, at_least=2, unit="epochs", help="of training")
+    epochs: int = parameter(60, at_least=2, unit="epochs", help="of training")
     batch_size: int = parameter(
         500, at_least=1, unit="samples", help="minibatch of training and EGOP, at most samples"
     )
