@@ -68,6 +68,12 @@ def share(losses: pd.DataFrame, system: str, of: str) -> pd.Series:
     return gain(losses, system) / gain(losses, of)
 
 
+def lowest(results: Any) -> dict[str, str]:
+    """Return each adaptive method's coordinates of the lowest median final loss, at its rate."""
+    median = tuned(results).groupby(["method", "coordinates"]).final_loss.median()
+    return {name: median[name].idxmin() for name in ADAPTIVE}
+
+
 def catching_up(results: Any, method: str) -> pd.Series:
     """Return the share of the epochs after which EGOP coordinates pass the original ones' end.
 
@@ -219,7 +225,7 @@ def _first_for_adagrad(results: Any) -> Verdict:
     return Verdict(
         within(found, *SAME),
         "Share of the block basis's gain, in orders of magnitude, that the first layer's has: "
-        f"{quoted(found)} (asked: {SAME[0]:g} to {SAME[1]:g}).",
+        f"{quoted(found)} (asked: {SAME[0]:g} to {SAME[1]:g}; above 1 it wins more).",
     )
 
 
@@ -228,7 +234,7 @@ def _first_for_adam(results: Any) -> Verdict:
     return Verdict(
         below(found, MARGINAL),
         "Share of the block basis's gain, in orders of magnitude, that the first layer's has: "
-        f"{quoted(found)} (marginal: below {MARGINAL:g}).",
+        f"{quoted(found)} (marginal: below {MARGINAL:g}; above 1 it wins more).",
     )
 
 

@@ -124,3 +124,13 @@ def test_catching_up_is_the_last_crossing():
     # Geometric curves from 1e-3: the original's 5 orders down to 1e-8 are 5 of EGOP's 13.
     found = findings.catching_up(results, "Adam")
     assert found.between(5 / 13 - 0.06, 5 / 13 + 0.06).all()
+
+
+def test_the_lowest_loss_is_named_at_the_chosen_rate():
+    change = scaled(1e-12, coordinates="first layer", method="Adam", learning_rate=0.01)
+    found = findings.lowest(made(change))
+    assert found["Adam"] == "first layer"
+    assert found["Adagrad"] in ("EGOP", "block", "first layer")
+    assert (
+        findings.lowest(made(scaled(1e-30, learning_rate=0.1, method="Adam")))["Adam"] != "random"
+    )
