@@ -415,8 +415,8 @@ def _noisy_runs(
         if step in wanted:
             last.append((point - goal).square().sum(1))
             mean.append((total / (step + 1) - goal).square().sum(1))
-    both = (torch.stack(found, 1).numpy(force=True) for found in (last, mean))
-    return _Runs(*both, solution, -solution)
+    errors = [torch.stack(found, 1).numpy(force=True) for found in (last, mean)]
+    return _Runs(errors[0], errors[1], solution, -solution)
 
 
 def _summary(record: Tensor, errors: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
