@@ -100,8 +100,8 @@ PROFILES: dict[str, dict[str, Any]] = {
     "paper": {
         "samples": 100,
         "features": 400,
-        "trials": 30,
-        "steps": 20_000,
+        "trials": 20,
+        "steps": 15_000,
         "labels": 200,
         "conditions": (2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0),
         "folds": 16.0,
@@ -320,9 +320,9 @@ def _rates(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
             [setting] * trials,
             steps,
             record=torch.linspace(0, steps, min(steps, 60) + 1).round().long().unique(),
-            observe={"error": lambda point, loss, gradient: _errors(point, end)},
+            observe={"point": lambda point, loss, gradient: point},
         )
-        error = run.observed["error"] / _errors(start, end).unsqueeze(1)
+        error = _errors(run.observed["point"], end.unsqueeze(1)) / _errors(start, end).unsqueeze(1)
         parts.append(_rows(method, run.recorded, error, factor))
     # A^+ in place of A^T: the gradient of 1/2 ||theta - theta+||^2 on the row space
     moved = start - theory.projection(a, (a @ start.unsqueeze(-1)).squeeze(-1) - y, start)
@@ -332,7 +332,7 @@ def _rates(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
 
 
 def _errors(point: Tensor, end: Tensor) -> Tensor:
-    return (point - end).norm(dim=1)
+    return (point - end).norm(dim=-1)
 
 
 def _rows(method: str, steps: Tensor, error: Tensor, factor: float) -> pd.DataFrame:
@@ -415,8 +415,8 @@ def _noisy_runs(
         if step in wanted:
             last.append((point - goal).square().sum(1))
             mean.append((total / (step + 1) - goal).square().sum(1))
-    both = (torch.stack(found, 1).numpy(force=True) for found in (last, mean))
-    return _Runs(*both, solution, -solution)
+    errors = [torch.stack(found, 1).numpy(force=True) for found in (last, mean)]
+    return _Runs(errors[0], errors[1], solution, -solution)
 
 
 def _summary(record: Tensor, errors: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
