@@ -79,8 +79,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "n": 100,
         "rank": 5,
         "observed": 2000,
-        "steps": 4000,
-        "weights": (0.00316, 0.01, 0.0316, 0.1, 0.316),
+        "steps": 2500,
         "depths": (2, 3, 4),
     },
 }

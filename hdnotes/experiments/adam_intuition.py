@@ -89,7 +89,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "rank": 5,
         "observed": 2000,
         "entries": (1000, 1500, 2000, 3000, 4000, 5000),
-        "steps": 4000,
+        "steps": 3000,
         "methods": ("GD", "GD + momentum", "GroupRMSprop", "Adam"),
     },
 }

@@ -38,7 +38,8 @@ WEIGHTS = tuple(10**k for k in (-2.5, -2.0, -1.5, -1.0, -0.5))
 WEIGHT = 0.01
 #: Weights of the nuclear norm, from large to small.
 CONVEX_WEIGHTS = tuple(10 ** (-k / 2) for k in range(2, 10))
-#: Lines over the number of entries: method, penalty, depth, start, power of ten of the rate.
+#: Lines over the number of entries: method, penalty, depth, start, power of ten of the rate. The
+#: first four are also run at further ranks.
 LINES = (
     ("Adam", "ratio", 1, "zero-filled", -2.0),
     ("GD", "ratio", 1, "zero-filled", -0.5),
@@ -108,8 +109,8 @@ PROFILES: dict[str, dict[str, Any]] = {
         "n": 100,
         "ranks": (5, 10),
         "observed": 2000,
-        "entries": (1000, 1500, 2000, 3000, 4000, 5000),
-        "steps": 4000,
+        "entries": (1000, 1500, 2000, 3000, 5000),
+        "steps": 3000,
         "depths": (1, 2, 3, 4),
         "methods": tuple(name for name in METHODS if name not in ("GD", "GD + momentum", "Adam")),
     },
@@ -152,7 +153,7 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
             "weights": [WEIGHT if penalty == "ratio" else 0.0],
         }
         for rank in p.ranks
-        for method, penalty, depth, start, exponent in LINES
+        for method, penalty, depth, start, exponent in (LINES if rank == p.ranks[0] else LINES[:4])
         if depth in p.depths
         for observed in p.entries
     ]
