@@ -234,7 +234,7 @@ def _lbfgs(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     for weight in cell["weights"]:
         for trial in range(cell["trials"]):
             data = [(x[trial].to(device),) for x in (task.truths, task.targets, task.masks)]
-            problem = MatrixCompletion(*data, (0,), ratio, (weight,))
+            problem = MatrixCompletion(*data, (0,), ratio, (weight,))  # type: ignore[arg-type, call-arg]
             start = completion.draw_start("zero-filled", task, trial, 1, of=NAME).to(device)
             w, calls = _minimise(problem, start, cell["steps"])
             found = completion.measured(w, data[0][0], data[2][0], task.rank)
@@ -299,7 +299,7 @@ def _landscape(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
             for reach in REACHES:
                 value = ratio(truth + reach * along)[0]
                 rows.append((line, trial, reach, float(value.min()), float(value.max())))
-        rows.append(("truth", trial, 0.0, *[float(ratio(truth)[0])] * 2))
+        rows.append(("truth", trial, 0.0, *[float(ratio(truth)[0])] * 2))  # type: ignore[arg-type]
         laws += [(trial, scale, *_law(task.targets[trial].to(device), scale)) for scale in SCALES]
     names = ["line", "trial", "reach", "least", "largest"]
     return {
