@@ -142,8 +142,8 @@ def train_plan(task: Task, plan: Plan, device: str, *, of: str) -> tuple[pd.Data
     trials = range(len(task.truths))
     grid = list(product(plan.rates, plan.weights, trials))
     starts = [draw_start(plan.start, task, t, plan.depth, of=of) for t in trials]
-    problem = MatrixCompletion(
-        *(tuple(x.to(device, plan.dtype) for x in data) for data in (task.truths, task.targets)),
+    problem = MatrixCompletion(  # type: ignore[call-arg]
+        *(tuple(x.to(device, plan.dtype) for x in data) for data in (task.truths, task.targets)),  # type: ignore[arg-type]
         tuple(mask.to(device) for mask in task.masks),
         tuple(t for _, _, t in grid),
         PENALTIES[plan.penalty],
