@@ -68,7 +68,7 @@ class Parameters:
         (2.0, 3.0, 5.0, 8.0), above=0, unit="samples per p", help="of Figure 4.10"
     )
     hidden_alphas: tuple[float, ...] = parameter(
-        (2.0, 5.0, 8.0), above=0, unit="samples per p", help="of Figure 4.11"
+        (3.0, 5.0), above=0, unit="samples per p", help="of Figure 4.11"
     )
     check_alpha: float = parameter(
         5.0, above=0, unit="samples per p", help="of the curves in time and the checks"
@@ -117,12 +117,12 @@ PROFILES: dict[str, dict[str, Any]] = {
 
 
 def cells(p: Parameters) -> list[dict[str, Any]]:
-    """Return what has to be computed, in the order of the docstring; a shared point comes once."""
+    """Return what has to be computed, Figure 4.10 and its control first."""
     figures = {"hidden": _hidden, "time": _time, "teacher": _teacher, "rate": _rate}
     wanted = [*_losses(p), *_control(p)]
     for part in PARTS[1:]:
         wanted += figures[part](p) if part in p.parts else []
-    return list({repr(sorted(cell.items())): cell for cell in wanted}.values())
+    return wanted
 
 
 def _losses(p: Parameters) -> Iterator[dict[str, Any]]:
@@ -136,7 +136,7 @@ def _losses(p: Parameters) -> Iterator[dict[str, Any]]:
 def _hidden(p: Parameters) -> Iterator[dict[str, Any]]:
     """Figure 4.11: one learning rate, one and two hidden units."""
     budget = epochs(p.features, p.hidden_epochs_factor)
-    same = {"learning_rate": p.small_rate, "epochs": budget}
+    same = {"kind": "hidden", "learning_rate": p.small_rate, "epochs": budget}
     for alpha in sorted(p.hidden_alphas, key=lambda alpha: abs(alpha - p.check_alpha)):
         for batches in BATCHES:
             for hidden in (1, 2):
@@ -191,7 +191,7 @@ def _rate(p: Parameters) -> Iterator[dict[str, Any]]:
 
 def _point(p: Parameters, alpha: float, batches: str, **change: Any) -> dict[str, Any]:
     return {
-        "kind": "runs",
+        "kind": "losses",
         "channel": LOGISTIC,
         "instances": INSTANCES,
         "features": p.features,
@@ -255,7 +255,8 @@ def _curves(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
 
 
 RUNS = {
-    "runs": final_errors,
+    "losses": final_errors,
+    "hidden": final_errors,
     "teacher": final_errors,
     "rate": final_errors,
     "control": _beliefs,
