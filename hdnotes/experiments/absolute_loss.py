@@ -43,7 +43,7 @@ class Parameters:
     parts: tuple[str, ...] = parameter(
         PARTS, choices=PARTS, help="Figure 4.9 (always computed), and the learning rate"
     )
-    features: int = parameter(128, at_least=8, help="p")
+    features: int = parameter(64, at_least=8, help="p")
     alphas: tuple[float, ...] = parameter(
         (3.0, 5.0, 8.0), above=0, unit="samples per p", help="of every curve"
     )
@@ -92,7 +92,7 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
         # eta/tau is held: samples switch as often as before.
         change["persistence"] = FLATTER * p.persistence
         for alpha in reversed(p.alphas):
-            for batches in METHODS:
+            for batches in ("persistent", "full"):
                 wanted += _point(p, alpha, batches, **change)
     return wanted
 

@@ -65,10 +65,10 @@ class Parameters:
     )
     features: int = parameter(128, at_least=8, help="p")
     alphas: tuple[float, ...] = parameter(
-        (2.0, 3.0, 5.0, 8.0), above=0, unit="samples per p", help="of Figure 4.10"
+        (2.0, 5.0, 8.0), above=0, unit="samples per p", help="of Figure 4.10"
     )
     hidden_alphas: tuple[float, ...] = parameter(
-        (3.0, 5.0), above=0, unit="samples per p", help="of Figure 4.11"
+        (5.0,), above=0, unit="samples per p", help="of Figure 4.11"
     )
     check_alpha: float = parameter(
         5.0, above=0, unit="samples per p", help="of the curves in time and the checks"
@@ -76,10 +76,10 @@ class Parameters:
     data_sets: int = parameter(5, at_least=1, help="data sets of each point")
     starts: int = parameter(2, at_least=1, unit="trials", help="starts on each data set")
     epochs_factor: float = parameter(
-        300, above=0, unit="epochs", help="budget of Figure 4.10 over log2(p + 1)"
+        200, above=0, unit="epochs", help="budget of Figure 4.10 over log2(p + 1)"
     )
     hidden_epochs_factor: float = parameter(
-        300, above=0, unit="epochs", help="the same of Figure 4.11"
+        200, above=0, unit="epochs", help="the same of Figure 4.11"
     )
     longer: int = parameter(4, at_least=1, unit="budgets", help="length of the curves in time")
     learning_rate: float = parameter(0.01, above=0, help="eta of Figure 4.10 without momentum")
@@ -176,7 +176,8 @@ def _teacher(p: Parameters) -> Iterator[dict[str, Any]]:
     for batches in ("persistent", "full"):
         point = _point(p, p.check_alpha, batches, kind="teacher")
         for teacher in ("sphere", "as drawn"):
-            yield from _grouped(p, {**point, "instances": NORMAL, "teacher": teacher})
+            change = {"instances": NORMAL, "teacher": teacher, "momenta": ["none"]}
+            yield from _grouped(p, {**point, **change})
 
 
 def _rate(p: Parameters) -> Iterator[dict[str, Any]]:
