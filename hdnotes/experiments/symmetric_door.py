@@ -63,7 +63,7 @@ class Parameters:
     parts: tuple[str, ...] = parameter(
         PARTS, choices=PARTS, help="which figures; Figure 4.10 and GAMP are always computed"
     )
-    features: int = parameter(128, at_least=8, help="p")
+    features: int = parameter(64, at_least=8, help="p")
     alphas: tuple[float, ...] = parameter(
         (2.0, 5.0, 8.0), above=0, unit="samples per p", help="of Figure 4.10"
     )

@@ -33,8 +33,11 @@ from hdnotes.theory.state_evolution import SYMMETRIC_DOOR, full_recovery, weak_r
 EQUAL = 0.02
 #: A share of wrong labels that is called none at all.
 EXACT = 1e-3
-#: GAMP is judged from so many times its threshold on, as small systems need more than the limit.
-SURE = 1.25
+#: GAMP is judged from so many times its threshold on, as small systems need more than the limit,
+#: and there has to be exact in this share of its runs.
+SURE, SHARE = 1.5, 0.8
+#: Half of all labels are +1.
+CHANCE = 0.5
 LOSSES = {SQUARE: "square loss", LOGISTIC: "logistic loss"}
 MOMENTA = {"none": "no momentum", "Nesterov": "Nesterov momentum"}
 TOLD = {"±1": "GAMP, told ±1", "norm": "GAMP, told the norm"}
@@ -115,14 +118,44 @@ def both_errors(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def variation(results: Any) -> dict[str, tuple[float, float]]:
-    """Return, at the alpha of the checks, how far starts and how far data sets differ.
+def best_students(results: Any) -> pd.Series:
+    """Return the smallest mean error of any method and loss on each data set, by alpha and set."""
+    ways = runs(results, "losses").groupby(["alpha", "set", "channel", "batches", "momentum"])
+    return ways.test_error.mean().groupby(["alpha", "set"]).min()
+
+
+def reached(results: Any) -> pd.DataFrame:
+    """Return what GAMP reaches, by what it is ``told``, and what the best students reach."""
+    best = best_students(results).reset_index().assign(told="best student")
+    return spread(pd.concat([control(results), best]), ["told"])
+
+
+def in_words(results: Any) -> str:
+    """Say what students do with their training samples at the fewest and the most of these."""
+    table = runs(results, "losses")
+    parts = []
+    for alpha in sorted({table.alpha.min(), table.alpha.max()}):
+        rows = table[table.alpha.eq(alpha)].groupby("batch", sort=False)
+        means = {y: rows[y].mean() for y in ("training_error", "test_error")}
+        listed = ", ".join(
+            f"{name} {100 * means['training_error'][name]:.0f} against "
+            f"{100 * means['test_error'][name]:.0f} %"
+            for name in means["test_error"].index
+        )
+        parts.append(rf"at $\alpha = {alpha:g}$ {listed}")
+    return f"Mean error on training against fresh samples: {'; '.join(parts)}."
+
+
+def variation(results: Any, alpha: float) -> dict[str, tuple[float, float]]:
+    """Return how far starts, and how far data sets, differ at one alpha.
 
     For each kind of batch without momentum, under the logistic loss: the standard deviation
     between the starts on a data set, and that between the means of the data sets.
     """
-    table = runs(results, "losses", channel=LOGISTIC, momentum="none")
-    table = table[table.alpha.eq(settings(results, "time")["alpha"])]
+    table = results.table("runs")
+    if alpha not in set(table.alpha[table.kind.eq("losses")]):
+        return {}
+    table = runs(results, "losses", channel=LOGISTIC, momentum="none", alpha=alpha)
     return {
         str(batch): (
             float(rows.groupby("set").test_error.var().mean() ** 0.5),
@@ -133,7 +166,14 @@ def variation(results: Any) -> dict[str, tuple[float, float]]:
 
 
 def curves(results: Any) -> pd.DataFrame:
-    """Return the students' errors along their way; one that stopped early keeps its last."""
+    """Return the students' errors along their way; one that stopped early keeps its last.
+
+    Raises
+    ------
+    KeyError
+        If none were asked for.
+    """
+    settings(results, "time")
     table = results.table("curves")
     table = table[table.epoch > 0]
     keys = ["method", "set", "start"]
@@ -157,6 +197,8 @@ def differences(table: pd.DataFrame, column: str, first: Any, second: Any) -> pd
 def points(values: Iterable[float]) -> str:
     """Return a median difference with its interval, in percentage points."""
     low, middle, high = median_interval(values)
+    if not np.isfinite(low):
+        return f"{100 * middle:+.1f} (too few data sets)".replace("-", "−")
     return f"{100 * middle:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})".replace("-", "−")
 
 
@@ -224,17 +266,19 @@ def _far_from_possible(results: Any) -> Verdict:
     """Test d2-4-10-e: GAMP is perfect, and the best of all students is not near it."""
     gamp = control(results)
     gamp = gamp[gamp.prior.eq("±1") & gamp.alpha.ge(SURE * threshold())]
-    students = runs(results, "losses")
-    by = ["alpha", "set"]
-    means = students.groupby([*by, "channel", "batches", "momentum"]).test_error.mean()
-    behind = (means.groupby(by).min() - gamp.groupby(by).test_error.mean()).dropna()
+    behind = _behind(results, gamp)
     perfect = gamp.test_error.lt(EXACT)
     return Verdict(
-        together(mostly(perfect), above(behind, EQUAL)),
+        together(mostly(perfect, SHARE), above(behind, EQUAL)),
         f"From {SURE:g} times the threshold on GAMP finds the teacher exactly in {perfect.sum()} "
         f"of {len(gamp)} runs. The best student of each data set has {points(behind)} percentage "
         "points more wrong labels.",
     )
+
+
+def _behind(results: Any, gamp: pd.DataFrame) -> pd.Series:
+    """Return the best student's error less that of these runs of GAMP, on each data set."""
+    return (best_students(results) - gamp.groupby(["alpha", "set"]).test_error.mean()).dropna()
 
 
 def _no_help(results: Any) -> Verdict:
@@ -271,7 +315,7 @@ def _norm_is_not_enough(results: Any) -> Verdict:
         for alpha, rows in untold.groupby("alpha")
     )
     return Verdict(
-        together(mostly(exact), mostly(wrong)),
+        together(mostly(exact, SHARE), mostly(wrong, SHARE)),
         f"Told ±1, {exact.sum()} of {len(told)} runs are exact; told the norm, "
         f"{wrong.sum()} of {len(untold)} have more than {100 * DOOR_RECOVERED:g} % wrong labels. "
         f"Their median, and in brackets that of state evolution: {errors}.",
@@ -281,11 +325,7 @@ def _norm_is_not_enough(results: Any) -> Verdict:
 def _behind_the_norm(results: Any) -> Verdict:
     """Test hd-sd-b: the best student's error is larger than that of GAMP told only the norm."""
     gamp = control(results)
-    by = ["alpha", "set"]
-    gamp = gamp[gamp.prior.eq("norm") & gamp.alpha.ge(SURE * threshold())]
-    best = runs(results, "losses").groupby([*by, "channel", "batches", "momentum"])
-    behind = best.test_error.mean().groupby(by).min() - gamp.groupby(by).test_error.mean()
-    behind = behind.dropna()
+    behind = _behind(results, gamp[gamp.prior.eq("norm") & gamp.alpha.ge(SURE * threshold())])
     at = ", ".join(f"{points(rows)} at {alpha:g}" for alpha, rows in behind.groupby(level="alpha"))
     return Verdict(
         above(behind, EQUAL),
@@ -316,7 +356,7 @@ def _teacher(results: Any) -> Verdict:
     """Test hd-sd-d: a normal teacher as drawn does as one of norm sqrt(p)."""
     effects = _by_batch(runs(results, "teacher"), "teacher", "as drawn", "sphere")
     alpha = settings(results, "teacher")["alpha"]
-    rows = runs(results, "losses", channel=LOGISTIC, alpha=alpha)
+    rows = runs(results, "losses", channel=LOGISTIC, alpha=alpha, momentum="none")
     same = runs(results, "teacher", teacher="sphere")
     means = {
         name: [100 * table[table.batch.eq(name)].test_error.mean() for table in (rows, same)]
