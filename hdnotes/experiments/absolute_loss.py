@@ -33,7 +33,7 @@ METHODS = {"persistent": ["none", "Nesterov"], "full": ["none"], "shuffled": ["N
 #: How much flatter the absolute loss is at the teacher.
 FLATTER = 4
 #: Data sets of one cell at most, up to a size p, so that a cell takes minutes.
-SETS_A_CELL = ((256, 100),)
+SETS_A_CELL = ((256, 5),)
 
 
 @dataclass(frozen=True)

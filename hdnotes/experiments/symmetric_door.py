@@ -53,7 +53,7 @@ BEGINNING, DAMPING = 0.05, 0.5
 #: Kinds of batch, the ones of which most is said first; and of momentum.
 BATCHES, MOMENTA = ("persistent", "full", "shuffled"), ("none", "Nesterov")
 #: Data sets of one cell at most, up to a size p, so that a cell takes minutes.
-SETS_A_CELL = ((256, 100), (512, 5))
+SETS_A_CELL = ((512, 5),)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Parameters:
     check_alpha: float = parameter(
         5.0, above=0, unit="samples per p", help="of the curves in time and the checks"
     )
-    data_sets: int = parameter(5, at_least=1, help="data sets of each point")
+    data_sets: int = parameter(10, at_least=1, help="data sets of each point")
     starts: int = parameter(2, at_least=1, unit="trials", help="starts on each data set")
     epochs_factor: float = parameter(
         200, above=0, unit="epochs", help="budget of Figure 4.10 over log2(p + 1)"
@@ -108,6 +108,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "paper": {
         "features": 1024,
         "alphas": (0.1, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 12.0),
+        "data_sets": 5,
         "hidden_alphas": (0.1, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0),
         "epochs_factor": 2000,
         "hidden_epochs_factor": 1500,
@@ -145,7 +146,7 @@ def _hidden(p: Parameters) -> Iterator[dict[str, Any]]:
 
 def _control(p: Parameters) -> Iterator[dict[str, Any]]:
     for alpha in sorted({*p.alphas, p.check_alpha}):
-        yield {
+        point = {
             "kind": "control",
             "channel": INSTANCES,
             "features": p.features,
@@ -154,11 +155,10 @@ def _control(p: Parameters) -> Iterator[dict[str, Any]]:
             "momenta": ["none"],
             "teacher": "sphere",
             "judged_on": "overlap",
-            "first_set": 0,
-            "sets": p.data_sets,
             "starts": p.starts,
             "gamp_steps": p.gamp_steps,
         }
+        yield from _grouped(p, point)
 
 
 def _time(p: Parameters) -> Iterator[dict[str, Any]]:

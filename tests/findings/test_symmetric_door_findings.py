@@ -40,7 +40,7 @@ def made(error=as_said, control=gamp, curve=along, **parameters) -> SimpleNamesp
     tables: dict[str, list] = {"runs": [], "control": [], "curves": []}
     for cell in asked:
         scalars = {k: v for k, v in cell.items() if k not in ("momenta", "momentum")}
-        for number in range(cell["sets"]):
+        for number in range(cell["first_set"], cell["first_set"] + cell["sets"]):
             for start in range(cell["starts"]):
                 one = {**scalars, "set": number, "start": start}
                 shift = 0.004 * (number - 2.5) + 0.001 * start
@@ -99,6 +99,7 @@ BREAKS = {
     "d2-4-10-e": ({"control": lambda cell, prior: 0.02}, "partly"),
     "d2-4-11-a": ({"error": _changed(-0.05, hidden=2)}, "fails"),
     "d2-4-11-b": ({"error": _changed(-0.1, hidden=2, batches="persistent")}, "fails"),
+    "d2-4-11-c": ({"error": _changed(-0.1, hidden=2, which="Nesterov")}, "fails"),
     "hd-sd-a": ({"control": lambda cell, prior: 0.0}, "partly"),
     "hd-sd-b": ({"error": lambda cell, momentum: findings.possible(cell["alpha"])}, "fails"),
     "hd-sd-c": ({"curve": lambda cell, momentum, epoch: 0.3}, "partly"),
@@ -118,7 +119,7 @@ def test_a_claim_falls_when_its_results_do(name):
     [
         (
             {"parts": ("losses",)},
-            ["d2-4-11-a", "d2-4-11-b", "hd-sd-c", "hd-sd-d", "hd-sd-e"],
+            ["d2-4-11-a", "d2-4-11-b", "d2-4-11-c", "hd-sd-c", "hd-sd-d", "hd-sd-e"],
         ),
         ({"data_sets": 1, "alphas": (5.0,)}, ["d2-4-10-a", "d2-4-10-c", "d2-4-10-d", "hd-sd-b"]),
         ({"alphas": (0.1, 1.0)}, ["d2-4-10-a", "d2-4-10-e", "hd-sd-a"]),
