@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from scipy.optimize import brentq
 
-from hdnotes.claims import Verdict, share_interval, together
+from hdnotes.claims import Verdict, Word, share_interval, together
 from hdnotes.experiments.absolute_loss import ABSOLUTE, FLATTER, QUADRATIC
 from hdnotes.experiments.students import RECOVERED
 from hdnotes.findings.success import (
@@ -202,7 +202,7 @@ def _same_bar(results: Any) -> Verdict:
     table = table[table.channel.eq(ABSOLUTE)]
     apart = table.own & ~table.equal
     low, share, high = share_interval(int(apart.sum()), len(table))
-    word = "holds" if high < FEW else "fails" if low >= FEW else "undecided"
+    word: Word = "holds" if high < FEW else "fails" if low >= FEW else "undecided"
     m, equal = (overlap_at(loss, SUCCESS) for loss in (ABSOLUTE, QUADRATIC))
     return Verdict(
         word,
