@@ -161,3 +161,11 @@ def test_starts_and_data_sets_vary_as_they_were_made_to():
     between_starts, between_sets = findings.variation(MADE, 5.0)["GD"]
     assert between_starts == pytest.approx(0.001 / 2**0.5)
     assert between_sets == pytest.approx(np.std(0.004 * np.arange(6), ddof=1))
+
+
+def test_bars_at_one_alpha_stand_apart_and_around_it():
+    table = pd.DataFrame({"alpha": [5.0] * 3 + [10.0], "method": ["GD", "SGD", "P-SGD", "SGD"]})
+    at = findings.apart(table, "method")["at"]
+    assert at[:3].is_monotonic_increasing
+    assert at[:3].mean() == pytest.approx(5)
+    assert (at[1], at[3]) == (5, 10)
