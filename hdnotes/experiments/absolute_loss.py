@@ -47,7 +47,7 @@ class Parameters:
     alphas: tuple[float, ...] = parameter(
         (3.0, 5.0, 8.0), above=0, unit="samples per p", help="of every curve"
     )
-    data_sets: int = parameter(5, at_least=1, help="data sets of each point; the source had 1")
+    data_sets: int = parameter(10, at_least=1, help="data sets of each point; the source had 1")
     starts: int = parameter(2, at_least=1, unit="trials", help="starts on each data set")
     epochs_factor: float = parameter(
         400, above=0, unit="epochs", help="a run's budget over log2(p + 1)"
@@ -70,6 +70,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "paper": {
         "features": 1024,
         "alphas": (0.7, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0),
+        "data_sets": 5,
         "starts": 4,
         "epochs_factor": 2000,
     },

@@ -329,7 +329,7 @@ def _norm_is_not_enough(results: Any) -> Verdict:
     told, untold = (gamp[gamp.prior.eq(prior)] for prior in TOLD)
     exact, wrong = told.test_error.lt(EXACT), untold.test_error.gt(DOOR_RECOVERED)
     errors = ", ".join(
-        f"{100 * rows.test_error.median():.1f} % at {alpha:g} ({100 * possible(alpha):.1f} %)"
+        f"{100 * rows.test_error.median():.1f} % at α = {alpha:g} ({100 * possible(alpha):.1f} %)"
         for alpha, rows in untold.groupby("alpha")
     )
     return Verdict(
@@ -344,7 +344,9 @@ def _behind_the_norm(results: Any) -> Verdict:
     """Test hd-sd-b: the best student's error is larger than that of GAMP told only the norm."""
     gamp = control(results)
     behind = _behind(results, gamp[gamp.prior.eq("norm") & gamp.alpha.ge(SURE * threshold())])
-    at = ", ".join(f"{points(rows)} at {alpha:g}" for alpha, rows in behind.groupby(level="alpha"))
+    at = ", ".join(
+        f"{points(rows)} at α = {alpha:g}" for alpha, rows in behind.groupby(level="alpha")
+    )
     return Verdict(
         above(behind, EQUAL),
         f"Error of each data set's best student less that of GAMP told the norm, {UNIT}: {at}.",
