@@ -45,7 +45,7 @@ class Parameters:
     )
     features: int = parameter(64, at_least=8, help="p")
     alphas: tuple[float, ...] = parameter(
-        (3.0, 5.0, 8.0), above=0, unit="samples per p", help="of every curve"
+        (3.0, 5.0, 8.0, 10.0), above=0, unit="samples per p", help="of every curve"
     )
     data_sets: int = parameter(10, at_least=1, help="data sets of each point; the source had 1")
     starts: int = parameter(2, at_least=1, unit="trials", help="starts on each data set")
