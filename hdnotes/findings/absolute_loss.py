@@ -187,7 +187,7 @@ def _units_do_nothing(results: Any) -> Verdict:
 def _quadratic_wins(results: Any) -> Verdict:
     """Test d2-4-9-e: with both widths and all methods the quadratic loss needs fewer samples."""
     ratios = {
-        f"{name}, d = {hidden}": one
+        f"{name} (d = {hidden})": one
         for hidden in (1, 2)
         for name, one in _against(results, GD_AND_SGD + P_SGD, hidden).items()
     }
