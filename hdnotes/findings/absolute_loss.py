@@ -56,7 +56,7 @@ def overlap_at(loss: str, bar: float) -> float:
     Examples
     --------
     >>> [round(overlap_at(loss, 5e-3), 5) for loss in ("quadratic", "absolute")]
-    [0.99875, 0.9948]
+    [0.99875, 0.99477]
     """
     return float(brentq(lambda m: error(loss, m) - bar, 0, 1, xtol=1e-12))
 

@@ -10,7 +10,7 @@ from hdnotes.experiments.absolute_loss import ABSOLUTE, QUADRATIC, Parameters, c
 from hdnotes.experiments.students import method_name
 from hdnotes.findings import absolute_loss as findings
 
-TEXT = Parameters(features=1024, alphas=tuple(np.geomspace(1, 10, 24).round(3).tolist()), starts=10)
+TEXT = Parameters(alphas=tuple(np.geomspace(1.8, 10, 12).round(3).tolist()), data_sets=5, starts=10)
 
 
 def as_said(cell: dict, method: str) -> float:
@@ -121,9 +121,9 @@ def test_the_table_of_crossings_has_every_way():
     assert len(rows) == 8
     absolute, equal, quadratic, faster = rows["P-SGD", "1"]
     assert absolute == equal
-    assert float(absolute.split()[0]) == pytest.approx(3.36, rel=0.03)
-    assert float(quadratic.split()[0]) == pytest.approx(3.0, rel=0.03)
-    assert float(faster.split()[0]) == pytest.approx(3.0, rel=0.03)
+    assert float(absolute.split()[0]) == pytest.approx(3.36, rel=0.05)
+    assert float(quadratic.split()[0]) == pytest.approx(3.0, rel=0.05)
+    assert float(faster.split()[0]) == pytest.approx(3.0, rel=0.05)
     assert rows["GD", "2"][3] == "not run"
 
 
