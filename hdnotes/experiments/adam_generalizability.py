@@ -5,6 +5,7 @@ with an error, beside *soft*, the convex control; *deep* trains products of laye
 network that completes rows.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,7 +130,7 @@ def _task(cell: dict[str, Any]) -> Task:
     return draw_task(cell["n"], cell["rank"], cell["observed"], cell["trials"], noise, of=NAME)
 
 
-def _rates(cell: dict[str, Any], exponents: dict[str, tuple[float, ...]]) -> list[float]:
+def _rates(cell: dict[str, Any], exponents: Mapping[str, Sequence[float]]) -> list[float]:
     """Return the rates of a cell's method."""
     method, depth = cell["method"], cell.get("depth", 1)
     scale = unit(method, cell["n"], cell["rank"], cell["observed"], depth)
@@ -138,7 +139,7 @@ def _rates(cell: dict[str, Any], exponents: dict[str, tuple[float, ...]]) -> lis
 
 def _start(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     """Train one layer with the ratio from another start."""
-    rates = _rates(cell, START_RATES)  # type: ignore[arg-type]
+    rates = _rates(cell, START_RATES)
     plan = Plan(cell["method"], rates, [WEIGHT], cell["steps"], start=cell["start"])
     table, run = completion.train_plan(_task(cell), plan, device, of=NAME)
     return {
@@ -172,7 +173,7 @@ def _deep(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     """Train a product of layers from near zero, at all rates."""
     plan = Plan(
         cell["method"],
-        _rates(cell, DEEP_RATES),  # type: ignore[arg-type]
+        _rates(cell, DEEP_RATES),
         [WEIGHT if cell["penalty"] == "ratio" else 0.0],
         cell["steps"],
         penalty=cell["penalty"],
@@ -189,9 +190,11 @@ def _network(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     scale = cell["observed"] / n if cell["method"] == "GD" else 1.0
     grid = [(10**k * scale, t) for k in NETWORK_RATES[cell["method"]] for t in trials]
     weight = WEIGHT if cell["penalty"] == "ratio" else 0.0
-    inner = MatrixCompletion(  # type: ignore[call-arg]
-        *(tuple(x.to(device, torch.float32) for x in d) for d in (task.truths, task.targets)),  # type: ignore[arg-type]
-        tuple(mask.to(device) for mask in task.masks),
+    data = task.to(device, torch.float32)
+    inner = MatrixCompletion(
+        data.truths,
+        data.targets,
+        data.masks,
         tuple(t for _, t in grid),
         PENALTIES[cell["penalty"]],
         (weight,) * len(grid),

@@ -187,12 +187,14 @@ def _projections(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
 def _window(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     """Record residuals of some observed entries at every step of a window, at half of the run."""
     task, plan = _task(cell), _plan(cell)
+    data = task.to(device)
     half = cell["steps"] // 2
     last = min(half + WINDOW, cell["steps"])
-    data = (tuple(x.to(device) for x in part) for part in (task.truths, task.targets, task.masks))
     trials = range(cell["trials"])
-    problem = MatrixCompletion(  # type: ignore[call-arg]
-        *data,  # type: ignore[arg-type]
+    problem = MatrixCompletion(
+        data.truths,
+        data.targets,
+        data.masks,
         tuple(trials),
         PENALTIES[plan.penalty],
         (cell["weight"],) * len(trials),

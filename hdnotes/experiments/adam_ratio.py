@@ -229,15 +229,15 @@ def _train(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
 
 def _lbfgs(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     """Run torch's L-BFGS with its line search, one trial at a time, in float64."""
-    task = _task(cell)
+    task = _task(cell).to(device)
     rows = []
     for weight in cell["weights"]:
         for trial in range(cell["trials"]):
-            data = [(x[trial].to(device),) for x in (task.truths, task.targets, task.masks)]
-            problem = MatrixCompletion(*data, (0,), ratio, (weight,))  # type: ignore[arg-type, call-arg]
+            truth, target, seen = task.truths[trial], task.targets[trial], task.masks[trial]
+            problem = MatrixCompletion((truth,), (target,), (seen,), (0,), ratio, (weight,))
             start = completion.draw_start("zero-filled", task, trial, 1, of=NAME).to(device)
             w, calls = _minimise(problem, start, cell["steps"])
-            found = completion.measured(w, data[0][0], data[2][0], task.rank)
+            found = completion.measured(w, truth, seen, task.rank)
             rows.append((weight, trial, calls, *found.tolist()))
     columns = ["weight", "trial", "calls", *completion.MEASURES]
     return {"lbfgs": pd.DataFrame(rows, columns=columns)}
@@ -299,7 +299,8 @@ def _landscape(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
             for reach in REACHES:
                 value = ratio(truth + reach * along)[0]
                 rows.append((line, trial, reach, float(value.min()), float(value.max())))
-        rows.append(("truth", trial, 0.0, *[float(ratio(truth)[0])] * 2))  # type: ignore[arg-type]
+        own = float(ratio(truth)[0])
+        rows.append(("truth", trial, 0.0, own, own))
         laws += [(trial, scale, *_law(task.targets[trial].to(device), scale)) for scale in SCALES]
     names = ["line", "trial", "reach", "least", "largest"]
     return {

@@ -22,7 +22,8 @@ from hdnotes.experiments.parameters import parameter
 from hdnotes.optimizers import Method
 from hdnotes.problems import misleading_signs
 from hdnotes.problems.convex import Convex, decaying_matrix, least_squares
-from hdnotes.schedules import constant, linear_decay, train_scheduled
+from hdnotes.scheduled_training import Arm, train_scheduled
+from hdnotes.schedules import constant, linear_decay
 from hdnotes.theory import least_squares as theory
 from hdnotes.training import record_steps, train
 
@@ -217,19 +218,16 @@ def _ends(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     problem = Convex(least_squares, tuple(a), tuple(y), sets)
     method, rates = METHODS[cell["method"]]
     batches = Drawn(n, 1, tuple(seeds.seed(*names[k], "rows") for k in sets))
-    falling = cell["method"] in ADAPTIVE
+    factor = linear_decay if cell["method"] in ADAPTIVE else constant
     both_a, both_y = a.repeat(2, 1, 1), y.repeat(2, 1)
     nearest = theory.projection(both_a, both_y, start)
     parts = []
     for rate in rates:
         end = train_scheduled(
             problem,
-            start,
-            method(rate),
-            cell["steps"],
-            linear_decay(cell["steps"]) if falling else constant,
+            [Arm(method, rate * factor(cell["steps"]), start)],
             batches=batches if cell["method"] == "SGD" else None,
-        )
+        ).point
         residual = (both_a @ end.unsqueeze(-1)).squeeze(-1) - both_y
         values = {
             "residual": residual.norm(dim=1) / both_y.norm(dim=1),
@@ -261,8 +259,8 @@ def _signs(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     if not falling:
         rate = float(1 / torch.linalg.matrix_norm(a[0], 2).square())
     start = torch.zeros(trials, a.shape[-1], dtype=a.dtype, device=device)
-    factor = linear_decay(cell["steps"]) if falling else constant
-    end = train_scheduled(problem, start, method(rate), cell["steps"], factor)
+    factor = linear_decay if falling else constant
+    end = train_scheduled(problem, [Arm(method, rate * factor(cell["steps"]), start)]).point
     signs = (a.mT @ y.unsqueeze(-1)).squeeze(-1).sign() / 4
     residual = (a @ end.unsqueeze(-1)).squeeze(-1) - y
     nearest = theory.projection(a, y, start)
