@@ -124,6 +124,16 @@ def disguise(results: Any, objective: str) -> pd.Series:
     return pd.Series(found)
 
 
+def descent_as_preset(table: pd.DataFrame) -> pd.DataFrame:
+    """Return gradient descent's median end at the rate that gives preset Adagrad its first step."""
+    own = table[table.method.eq("GD") & table.coordinates.eq("original")]
+    middle = own.groupby("learning_rate", as_index=False).suboptimality.median()
+    scale = math.sqrt(table.adagrad_preset.iloc[0])
+    return middle[np.isfinite(middle.suboptimality)].assign(
+        learning_rate=lambda t: t.learning_rate * scale
+    )
+
+
 # --- the claims ---------------------------------------------------------------------------------
 
 
