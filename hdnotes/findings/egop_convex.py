@@ -89,6 +89,17 @@ def summary(results: Any, objective: str) -> list[list[str]]:
     return rows
 
 
+def beyond(results: Any, objective: str, method: str) -> tuple[float, pd.Series, pd.Series]:
+    """Return the rate after the original's best, and how trials end with it in both systems."""
+    table = ends(results, objective)
+    own = table[table.method.eq(method)]
+    best = rate_of(results, objective, (method, "original"))
+    grid = np.sort(own.learning_rate.unique())
+    rate = float(grid[min(np.searchsorted(grid, best) + 1, len(grid) - 1)])
+    end = own[own.learning_rate.eq(rate)].set_index("coordinates").suboptimality
+    return rate, end["original"], end["EGOP"]
+
+
 def larger_rate(results: Any, objective: str, method: str) -> float:
     """Return the share of resamples of the trials in which EGOP's best rate is the larger one."""
     table = ends(results, objective)

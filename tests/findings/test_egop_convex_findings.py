@@ -145,3 +145,10 @@ def test_gradient_descent_is_drawn_at_the_rate_that_gives_its_step():
     table = made().table("ends").query("objective == 'least squares'")
     found = findings.descent_as_preset(table)
     assert found.learning_rate.tolist() == pytest.approx([math.sqrt(0.1), 10 * math.sqrt(0.1)])
+
+
+def test_beyond_the_best_rate_is_the_next_of_the_grid():
+    rate, original, turned = findings.beyond(made(), "log-sum-exp", "Adagrad, preset")
+    assert rate == HIGH
+    assert original.median() > 20 * turned.median()
+    assert len(original) == len(turned) == TRIALS
