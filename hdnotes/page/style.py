@@ -84,6 +84,18 @@ COORDINATES: Mapping[str, Mapping[str, Any]] = {
         "linestyle": (0, (1, 1.2)),
         "marker": "^",
     },
+    "block": {
+        "label": "block EGOP",
+        "color": "#00805a",
+        "linestyle": (0, (6, 1.5, 1, 1.5)),
+        "marker": "D",
+    },
+    "first layer": {
+        "label": "first-layer EGOP",
+        "color": "#b217e8",
+        "linestyle": (0, (3, 1)),
+        "marker": "v",
+    },
 }
 
 #: What a theory, a bound or a guide is drawn with: never mistaken for data.

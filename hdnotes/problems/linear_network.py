@@ -268,3 +268,27 @@ def gaussian_factors(
         deviation * seeds.normal(*shape, of=(*of, j))
         for j, (shape, deviation) in enumerate(zip(shapes(widths), deviations, strict=True))
     ]
+
+
+def xavier_points(widths: Sequence[int], count: int, *, of: tuple[object, ...]) -> Tensor:
+    """Draw points (count, parameters) with N(0, 2 / (in + out)) entries: Xavier's normal law."""
+    return pack(
+        [
+            (2 / sum(shape)) ** 0.5 * seeds.normal(count, *shape, of=(*of, j))
+            for j, shape in enumerate(shapes(widths))
+        ]
+    )
+
+
+def condensed(inputs: Tensor) -> Tensor:
+    r"""Return A' (features, features) with A' A'^T / features = A A^T / samples.
+
+    Of noiseless targets Y = M A the mean of squares sees no more than that: with A^T = Q R it is
+    ||(W - M) R^T||_F^2 / samples, whatever the number of samples.
+
+    Parameters
+    ----------
+    inputs : A (features, samples), no fewer samples than features
+    """
+    triangle = torch.linalg.qr(inputs.T, mode="r").R
+    return triangle.T * (len(inputs) / inputs.shape[1]) ** 0.5

@@ -124,3 +124,27 @@ def test_gradient_descent_keeps_the_balance_to_the_order_of_the_step() -> None:
         run = train(make((0,)), start.unsqueeze(0), setting, round(0.5 / rate))
         left.append(float(network.imbalance(network.unpack(run.point[0], WIDTHS))))
     assert 5 < left[0] / left[1] < 20
+
+
+def test_xavier_points_have_the_variance_of_torchs_initialization():
+    points = network.xavier_points((30, 20, 10), 200, of=("test", "xavier"))
+    for factor in network.unpack(points, (30, 20, 10)):
+        rows, columns = factor.shape[-2:]
+        assert factor.std().item() == pytest.approx((2 / (rows + columns)) ** 0.5, rel=0.02)
+    again = network.xavier_points((30, 20, 10), 200, of=("test", "xavier"))
+    assert torch.equal(points, again)
+
+
+def test_condensed_data_give_the_loss_and_gradient_of_all_samples():
+    inputs, truth = seeds.normal(5, 40, of=("test", "whole")), seeds.normal(3, 5, of=("test", "M"))
+    few = network.condensed(inputs)
+    assert few.shape == (5, 5)
+    whole, small = (
+        LinearNetwork(WIDTHS, network.mean_squares, (a,), (truth @ a,), (0, 0))
+        for a in (inputs, few)
+    )
+    points = starts(2)
+    for expected, found in zip(
+        whole.loss_and_gradient(points), small.loss_and_gradient(points), strict=True
+    ):
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-13)
