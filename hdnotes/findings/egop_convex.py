@@ -94,8 +94,8 @@ def beyond(results: Any, objective: str, method: str) -> tuple[float, pd.Series,
     table = ends(results, objective)
     own = table[table.method.eq(method)]
     best = rate_of(results, objective, (method, "original"))
-    grid = np.sort(own.learning_rate.unique())
-    rate = float(grid[min(np.searchsorted(grid, best) + 1, len(grid) - 1)])
+    grid = sorted(own.learning_rate.unique())
+    rate = float(next((one for one in grid if one > best), grid[-1]))
     end = own[own.learning_rate.eq(rate)].set_index("coordinates").suboptimality
     return rate, end["original"], end["EGOP"]
 
