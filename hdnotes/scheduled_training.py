@@ -64,9 +64,9 @@ def train_scheduled(
     problem: Problem,
     arms: Sequence[Arm],
     *,
-    batches: Shuffled | None,
-    record: Tensor,
-    observe: Mapping[str, Look],
+    batches: Shuffled | None = None,
+    record: Sequence[int] | Tensor = (),
+    observe: Mapping[str, Look] | None = None,
 ) -> ScheduledRun:
     """Train all arms for as many updates as they have rates.
 
@@ -95,15 +95,17 @@ def train_scheduled(
     places = {int(step) for step in record}
     path: list[Tensor] = []
     unit = torch.full_like(point, torch.nan, dtype=torch.float64)
-    seen: dict[str, list[Tensor]] = {name: [] for name in observe}
+    looks = observe or {}
+    seen: dict[str, list[Tensor]] = {name: [] for name in looks}
     (steps,) = lengths
     for step in range(steps + 1):
-        loss, gradient = problem.loss_and_gradient(point, batches and batches.at(step))  # type: ignore[arg-type]
+        batch = None if batches is None else batches.at(step)
+        loss, gradient = problem.loss_and_gradient(point, batch)
         before, squares = unit, [x.double().square().sum(1) for x in (point, gradient)]
         unit = point.double() / squares[0].sqrt().unsqueeze(1)
         path.append(torch.stack([loss.double(), *squares, (unit - before).norm(dim=1)]))
         if step in places:
-            for name, look in observe.items():
+            for name, look in looks.items():
                 seen[name].append(look(point))
         if step < steps:
             for arm, view, optimizer in zip(arms, views, optimizers, strict=True):

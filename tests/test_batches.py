@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hdnotes.batches import BLOCK, Persistent, redraw_rate
+from hdnotes.batches import BLOCK, Drawn, Persistent, redraw_rate
 
 N, B, RATE = 4000, 0.25, 0.02
 
@@ -81,3 +81,14 @@ def test_companions_change_nothing(order):
 def test_impossible_chains_are_refused(change, sentence):
     with pytest.raises(ValueError, match=sentence):
         Persistent(**{"samples": 5, "fraction": 0.5, "rates": (0.1,), "streams": (1,), **change})
+
+
+def test_drawn_rows_come_with_replacement_and_from_the_trial_alone() -> None:
+    rows = Drawn(5, 1, (3, 4, 3))
+    steps = torch.stack([rows.at(step) for step in range(600)])
+    assert torch.equal(steps[:, 0], steps[:, 2])
+    assert not torch.equal(steps[:, 0], steps[:, 1])
+    counts = steps[:, 1].flatten().bincount(minlength=5)
+    assert counts.min() > 80  # 120 each, give or take 10
+    assert (steps[1:, 1] == steps[:-1, 1]).float().mean() > 0.1  # the same twice in a row
+    assert torch.equal(rows.take([1]).at(599), steps[599, [1]])

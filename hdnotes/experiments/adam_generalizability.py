@@ -5,6 +5,7 @@ with an error, beside *soft*, the convex control; *deep* trains products of laye
 network that completes rows.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,8 +80,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "n": 100,
         "rank": 5,
         "observed": 2000,
-        "steps": 4000,
-        "weights": (0.00316, 0.01, 0.0316, 0.1, 0.316),
+        "steps": 2500,
         "depths": (2, 3, 4),
     },
 }
@@ -130,7 +130,7 @@ def _task(cell: dict[str, Any]) -> Task:
     return draw_task(cell["n"], cell["rank"], cell["observed"], cell["trials"], noise, of=NAME)
 
 
-def _rates(cell: dict[str, Any], exponents: dict[str, tuple[float, ...]]) -> list[float]:
+def _rates(cell: dict[str, Any], exponents: Mapping[str, Sequence[float]]) -> list[float]:
     """Return the rates of a cell's method."""
     method, depth = cell["method"], cell.get("depth", 1)
     scale = unit(method, cell["n"], cell["rank"], cell["observed"], depth)
@@ -190,9 +190,11 @@ def _network(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     scale = cell["observed"] / n if cell["method"] == "GD" else 1.0
     grid = [(10**k * scale, t) for k in NETWORK_RATES[cell["method"]] for t in trials]
     weight = WEIGHT if cell["penalty"] == "ratio" else 0.0
+    data = task.to(device, torch.float32)
     inner = MatrixCompletion(
-        *(tuple(x.to(device, torch.float32) for x in d) for d in (task.truths, task.targets)),
-        tuple(mask.to(device) for mask in task.masks),
+        data.truths,
+        data.targets,
+        data.masks,
         tuple(t for _, t in grid),
         PENALTIES[cell["penalty"]],
         (weight,) * len(grid),

@@ -89,7 +89,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "rank": 5,
         "observed": 2000,
         "entries": (1000, 1500, 2000, 3000, 4000, 5000),
-        "steps": 4000,
+        "steps": 3000,
         "methods": ("GD", "GD + momentum", "GroupRMSprop", "Adam"),
     },
 }
@@ -187,12 +187,17 @@ def _projections(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
 def _window(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     """Record residuals of some observed entries at every step of a window, at half of the run."""
     task, plan = _task(cell), _plan(cell)
+    data = task.to(device)
     half = cell["steps"] // 2
     last = min(half + WINDOW, cell["steps"])
-    data = (tuple(x.to(device) for x in part) for part in (task.truths, task.targets, task.masks))
     trials = range(cell["trials"])
     problem = MatrixCompletion(
-        *data, tuple(trials), PENALTIES[plan.penalty], (cell["weight"],) * len(trials)
+        data.truths,
+        data.targets,
+        data.masks,
+        tuple(trials),
+        PENALTIES[plan.penalty],
+        (cell["weight"],) * len(trials),
     )
     starts = [completion.draw_start(plan.start, task, t, 1, of=NAME) for t in trials]
     run = train_long(

@@ -38,7 +38,8 @@ WEIGHTS = tuple(10**k for k in (-2.5, -2.0, -1.5, -1.0, -0.5))
 WEIGHT = 0.01
 #: Weights of the nuclear norm, from large to small.
 CONVEX_WEIGHTS = tuple(10 ** (-k / 2) for k in range(2, 10))
-#: Lines over the number of entries: method, penalty, depth, start, power of ten of the rate.
+#: Lines over the number of entries: method, penalty, depth, start, power of ten of the rate. The
+#: first four are also run at further ranks.
 LINES = (
     ("Adam", "ratio", 1, "zero-filled", -2.0),
     ("GD", "ratio", 1, "zero-filled", -0.5),
@@ -108,8 +109,8 @@ PROFILES: dict[str, dict[str, Any]] = {
         "n": 100,
         "ranks": (5, 10),
         "observed": 2000,
-        "entries": (1000, 1500, 2000, 3000, 4000, 5000),
-        "steps": 4000,
+        "entries": (1000, 1500, 2000, 3000, 5000),
+        "steps": 3000,
         "depths": (1, 2, 3, 4),
         "methods": tuple(name for name in METHODS if name not in ("GD", "GD + momentum", "Adam")),
     },
@@ -152,7 +153,7 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
             "weights": [WEIGHT if penalty == "ratio" else 0.0],
         }
         for rank in p.ranks
-        for method, penalty, depth, start, exponent in LINES
+        for method, penalty, depth, start, exponent in (LINES if rank == p.ranks[0] else LINES[:4])
         if depth in p.depths
         for observed in p.entries
     ]
@@ -228,15 +229,15 @@ def _train(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
 
 def _lbfgs(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     """Run torch's L-BFGS with its line search, one trial at a time, in float64."""
-    task = _task(cell)
+    task = _task(cell).to(device)
     rows = []
     for weight in cell["weights"]:
         for trial in range(cell["trials"]):
-            data = [(x[trial].to(device),) for x in (task.truths, task.targets, task.masks)]
-            problem = MatrixCompletion(*data, (0,), ratio, (weight,))
+            truth, target, seen = task.truths[trial], task.targets[trial], task.masks[trial]
+            problem = MatrixCompletion((truth,), (target,), (seen,), (0,), ratio, (weight,))
             start = completion.draw_start("zero-filled", task, trial, 1, of=NAME).to(device)
             w, calls = _minimise(problem, start, cell["steps"])
-            found = completion.measured(w, data[0][0], data[2][0], task.rank)
+            found = completion.measured(w, truth, seen, task.rank)
             rows.append((weight, trial, calls, *found.tolist()))
     columns = ["weight", "trial", "calls", *completion.MEASURES]
     return {"lbfgs": pd.DataFrame(rows, columns=columns)}
@@ -298,7 +299,8 @@ def _landscape(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
             for reach in REACHES:
                 value = ratio(truth + reach * along)[0]
                 rows.append((line, trial, reach, float(value.min()), float(value.max())))
-        rows.append(("truth", trial, 0.0, *[float(ratio(truth)[0])] * 2))
+        own = float(ratio(truth)[0])
+        rows.append(("truth", trial, 0.0, own, own))
         laws += [(trial, scale, *_law(task.targets[trial].to(device), scale)) for scale in SCALES]
     names = ["line", "trial", "reach", "least", "largest"]
     return {

@@ -63,6 +63,13 @@ class Task:
     masks: tuple[Tensor, ...]
     rank: int
 
+    def to(self, device: str, dtype: torch.dtype = torch.float64) -> "Task":
+        """Return the same data sets on a device, in a precision."""
+        truths, targets = (
+            tuple(one.to(device, dtype) for one in part) for part in (self.truths, self.targets)
+        )
+        return Task(truths, targets, tuple(one.to(device) for one in self.masks), self.rank)
+
 
 def draw_task(
     n: int, rank: int, observed: int, trials: int, noise: float = 0.0, *, of: str
@@ -142,9 +149,11 @@ def train_plan(task: Task, plan: Plan, device: str, *, of: str) -> tuple[pd.Data
     trials = range(len(task.truths))
     grid = list(product(plan.rates, plan.weights, trials))
     starts = [draw_start(plan.start, task, t, plan.depth, of=of) for t in trials]
+    data = task.to(device, plan.dtype)
     problem = MatrixCompletion(
-        *(tuple(x.to(device, plan.dtype) for x in data) for data in (task.truths, task.targets)),
-        tuple(mask.to(device) for mask in task.masks),
+        data.truths,
+        data.targets,
+        data.masks,
         tuple(t for _, _, t in grid),
         PENALTIES[plan.penalty],
         tuple(weight for _, weight, _ in grid),

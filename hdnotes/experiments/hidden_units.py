@@ -237,7 +237,7 @@ def memory(p: Parameters) -> int:
         draws = 16 * (n + 2000) * width
         rows = trials * (16 * n * (hidden + 3) + 24 * hidden * width)
         size = hidden * width
-        kept = 8 * (4 * size**2 if size <= EXACT else PROBES * STEPS * size)
+        kept = 8 * (8 * size**2 if size <= EXACT else PROBES * STEPS * size)
         spectrum = kept if cell["kind"] == "spectrum" else 0
         needed = max(needed, 4 * cell["sets"] * (n + 2000) * width + draws + rows + spectrum)
     return needed + 2**29

@@ -179,13 +179,13 @@ def widths(size: int, depth: int) -> tuple[int, ...]:
 
 def _data(size: int, loss: str, *, of: tuple[object, ...]) -> LinearNetwork:
     """Draw data for one loss, as a network of depth 1; completion sees about half the entries."""
-    a = seeds.normal(size + 1, SAMPLES, of=(*of, "inputs"))
-    y = seeds.normal(size, SAMPLES, of=(*of, "targets"))
-    if loss == "matrix completion":
+    completion = loss == "matrix completion"
+    columns = size + 1 if completion else SAMPLES
+    a = seeds.normal(size + 1, columns, of=(*of, "inputs"))
+    y = seeds.normal(size, columns, of=(*of, "targets"))
+    if completion:
         a = torch.eye(size + 1, dtype=a.dtype)
-        y = torch.where(
-            seeds.normal(size, size + 1, of=(*of, "mask")) > 0, math.nan, y[:, : size + 1]
-        )
+        y = torch.where(seeds.normal(size, columns, of=(*of, "mask")) > 0, math.nan, y)
     return LinearNetwork((size + 1, size), LOSSES[loss], (a,), (y,), (0,))
 
 

@@ -22,7 +22,8 @@ from hdnotes.experiments.parameters import parameter
 from hdnotes.optimizers import Method
 from hdnotes.problems import misleading_signs
 from hdnotes.problems.convex import Convex, decaying_matrix, least_squares
-from hdnotes.schedules import constant, linear_decay, train_scheduled
+from hdnotes.scheduled_training import Arm, train_scheduled
+from hdnotes.schedules import constant, linear_decay
 from hdnotes.theory import least_squares as theory
 from hdnotes.training import record_steps, train
 
@@ -100,8 +101,8 @@ PROFILES: dict[str, dict[str, Any]] = {
     "paper": {
         "samples": 100,
         "features": 400,
-        "trials": 30,
-        "steps": 20_000,
+        "trials": 20,
+        "steps": 15_000,
         "labels": 200,
         "conditions": (2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0),
         "folds": 16.0,
@@ -217,19 +218,16 @@ def _ends(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     problem = Convex(least_squares, tuple(a), tuple(y), sets)
     method, rates = METHODS[cell["method"]]
     batches = Drawn(n, 1, tuple(seeds.seed(*names[k], "rows") for k in sets))
-    falling = cell["method"] in ADAPTIVE
+    factor = linear_decay if cell["method"] in ADAPTIVE else constant
     both_a, both_y = a.repeat(2, 1, 1), y.repeat(2, 1)
     nearest = theory.projection(both_a, both_y, start)
     parts = []
     for rate in rates:
         end = train_scheduled(
             problem,
-            start,
-            method(rate),
-            cell["steps"],
-            linear_decay(cell["steps"]) if falling else constant,
+            [Arm(method, rate * factor(cell["steps"]), start)],
             batches=batches if cell["method"] == "SGD" else None,
-        )
+        ).point
         residual = (both_a @ end.unsqueeze(-1)).squeeze(-1) - both_y
         values = {
             "residual": residual.norm(dim=1) / both_y.norm(dim=1),
@@ -261,8 +259,8 @@ def _signs(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     if not falling:
         rate = float(1 / torch.linalg.matrix_norm(a[0], 2).square())
     start = torch.zeros(trials, a.shape[-1], dtype=a.dtype, device=device)
-    factor = linear_decay(cell["steps"]) if falling else constant
-    end = train_scheduled(problem, start, method(rate), cell["steps"], factor)
+    factor = linear_decay if falling else constant
+    end = train_scheduled(problem, [Arm(method, rate * factor(cell["steps"]), start)]).point
     signs = (a.mT @ y.unsqueeze(-1)).squeeze(-1).sign() / 4
     residual = (a @ end.unsqueeze(-1)).squeeze(-1) - y
     nearest = theory.projection(a, y, start)
@@ -320,9 +318,9 @@ def _rates(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
             [setting] * trials,
             steps,
             record=torch.linspace(0, steps, min(steps, 60) + 1).round().long().unique(),
-            observe={"error": lambda point, loss, gradient: _errors(point, end)},
+            observe={"point": lambda point, loss, gradient: point},
         )
-        error = run.observed["error"] / _errors(start, end).unsqueeze(1)
+        error = _errors(run.observed["point"], end.unsqueeze(1)) / _errors(start, end).unsqueeze(1)
         parts.append(_rows(method, run.recorded, error, factor))
     # A^+ in place of A^T: the gradient of 1/2 ||theta - theta+||^2 on the row space
     moved = start - theory.projection(a, (a @ start.unsqueeze(-1)).squeeze(-1) - y, start)
@@ -332,7 +330,7 @@ def _rates(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
 
 
 def _errors(point: Tensor, end: Tensor) -> Tensor:
-    return (point - end).norm(dim=1)
+    return (point - end).norm(dim=-1)
 
 
 def _rows(method: str, steps: Tensor, error: Tensor, factor: float) -> pd.DataFrame:
@@ -415,8 +413,8 @@ def _noisy_runs(
         if step in wanted:
             last.append((point - goal).square().sum(1))
             mean.append((total / (step + 1) - goal).square().sum(1))
-    both = (torch.stack(found, 1).numpy(force=True) for found in (last, mean))
-    return _Runs(*both, solution, -solution)
+    errors = [torch.stack(found, 1).numpy(force=True) for found in (last, mean)]
+    return _Runs(errors[0], errors[1], solution, -solution)
 
 
 def _summary(record: Tensor, errors: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:

@@ -181,7 +181,7 @@ def _no_gain(results: Any) -> Verdict:
 
 
 def _wide_gain(results: Any) -> Verdict:
-    """Test hd-ad-b: at the largest width Adam ends below P-SGD, with momentum and without."""
+    """Test hd-dy-b: at the largest width Adam ends below P-SGD, with momentum and without."""
     widest = int(ends(results).hidden.max())
     if widest < WIDE:
         raise KeyError("wide students")
@@ -195,7 +195,7 @@ def _wide_gain(results: Any) -> Verdict:
 
 
 def _own_curves(results: Any) -> Verdict:
-    """Test hd-ad-a: both seeds of Adam leave less than P-SGD at each width; a fact of a figure."""
+    """Test hd-dy-a: both seeds of Adam leave less than P-SGD at each width; a fact of a figure."""
     left = source_gains().groupby(["hidden", "method"]).left
     worst, best = left.max().unstack(), left.min().unstack()
     words: list[Word] = [
@@ -316,7 +316,7 @@ def recovering(results: Any) -> list[str]:
 
 
 def _stuck(results: Any) -> Verdict:
-    """Test hd-ad-c: tuned, Adam on shuffled halves fails as a rule."""
+    """Test hd-dy-c: tuned, Adam on shuffled halves fails as a rule."""
     table = at_home(results)
     table = table[table.method.eq("Adam") & table.batches.eq("shuffled")]
     won, rate = int(table.success.sum()), float(table.rate.iloc[0])
@@ -328,7 +328,7 @@ def _stuck(results: Any) -> Verdict:
 
 
 def _batches_matter(results: Any) -> Verdict:
-    """Test hd-ad-d: every method's mean final error is lower on persistent batches."""
+    """Test hd-dy-d: every method's mean final error is lower on persistent batches."""
     runs = at_home(results).groupby(["method", "batches"])
     error, share = (runs[name].mean().unstack() for name in ("test_error", "success"))
     gain = (error["shuffled"] - error["persistent"]).dropna()
@@ -343,7 +343,7 @@ def _batches_matter(results: Any) -> Verdict:
 
 
 def _as_good(results: Any) -> Verdict:
-    """Test hd-ad-e: Adam's crossing on persistent batches is at most `EQUAL` times P-SGD's."""
+    """Test hd-dy-e: Adam's crossing on persistent batches is at most `EQUAL` times P-SGD's."""
     found = half_points(results)
     ours, theirs = (found[name_of(*pair)] for pair in CURVES[:2])
     return Verdict(
@@ -373,7 +373,7 @@ def noise_rows(results: Any) -> list[list[str]]:
 
 
 def _filtered(results: Any) -> Verdict:
-    """Test hd-ad-f: both shares are within a quarter of the closed form's."""
+    """Test hd-dy-f: both shares are within a quarter of the closed form's."""
     words, parts = [], []
     for kind, rows in results.table("noise").groupby("batches", sort=False):
         said = predicted_noise(results, str(kind))
@@ -387,7 +387,7 @@ MOVERS = {"Adam": "Adam", "tangent Adam": "tangent Adam", "momentum": "momentum,
 
 
 def _travels(results: Any) -> Verdict:
-    """Test hd-ad-g: over the longest span persistent batches move Adam farther than shuffled."""
+    """Test hd-dy-g: over the longest span persistent batches move Adam farther than shuffled."""
     table = results.table("motion")
     table = table[table.lag.eq(table.lag.max())]
     wide = table[table.method.eq("Adam")].pivot_table(
@@ -410,7 +410,7 @@ def rest(results: Any) -> pd.DataFrame:
 
 
 def _rests(results: Any) -> Verdict:
-    """Test hd-ad-h: at rest the gradient points along the student for GD, and not for Adam."""
+    """Test hd-dy-h: at rest the gradient points along the student for GD, and not for Adam."""
     table = rest(results)
     table = table[table.test_error > SUCCESS]
     found = {str(name): rows.radial for name, rows in table.groupby("method", sort=False)}
@@ -448,7 +448,7 @@ def floor_header(results: Any) -> list[str]:
 
 
 def _no_floor(results: Any) -> Verdict:
-    """Test hd-ad-i: at every rate Adam's typical error beside the teacher is below 1e-3."""
+    """Test hd-dy-i: at every rate Adam's typical error beside the teacher is below 1e-3."""
     table = results.table("floor")
     words: list[Word] = [
         below(group.test_error, RECOVERED) for _, group in table.groupby(["batches", "rate"])
@@ -482,60 +482,60 @@ CLAIMS = (
         _no_gain,
     ),
     claim(
-        "hd-ad-a",
+        "hd-dy-a",
         "The thesis's own curves say more: with five hidden units and more both seeds of Adam end "
         "lower than P-SGD without momentum, if errors are counted as shares of the first.",
         "Figures 4.5 and 4.12, read again",
         _own_curves,
     ),
     claim(
-        "hd-ad-b",
+        "hd-dy-b",
         "Our widest students end lower with Adam than with P-SGD, with momentum or without.",
         "our runs at the text's rates",
         _wide_gain,
     ),
     claim(
-        "hd-ad-c",
+        "hd-dy-c",
         "A tuned learning rate does not help: on shuffled halves Adam still misses the teacher.",
         "the text did not tune Adam; tested by us",
         _stuck,
     ),
     claim(
-        "hd-ad-d",
+        "hd-dy-d",
         "What matters is the batch, not the method: every method, tuned, ends nearer to the "
         "teacher with persistent batches than with shuffled ones.",
         "our question",
         _batches_matter,
     ),
     claim(
-        "hd-ad-e",
+        "hd-dy-e",
         "On persistent batches tuned Adam needs no more samples than tuned P-SGD with momentum.",
         "our question",
         _as_good,
     ),
     claim(
-        "hd-ad-f",
+        "hd-dy-f",
         "Adam's first moment carries next to nothing of the noise of shuffled halves and nearly "
         "all of that of persistent batches, as a closed form says.",
         "our explanation",
         _filtered,
     ),
     claim(
-        "hd-ad-g",
+        "hd-dy-g",
         "Once learning has stopped, persistent batches still carry Adam's student farther than "
         "shuffled ones do.",
         "our explanation",
         _travels,
     ),
     claim(
-        "hd-ad-h",
+        "hd-dy-h",
         "Projected Adam rests where the loss on the sphere still has a slope; gradient descent "
         "does not.",
         "our explanation",
         _rests,
     ),
     claim(
-        "hd-ad-i",
+        "hd-dy-i",
         "A constant learning rate is not what keeps Adam from $10^{-3}$: at the teacher it settles "
         "below.",
         "our explanation",

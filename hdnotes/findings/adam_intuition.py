@@ -36,6 +36,25 @@ def turned(results: Any, term: str, method: str) -> pd.Series:
     return table.groupby("trial").turned_deg.last()
 
 
+def turn_rows(results: Any, steps: tuple[int, ...] = (1, 10, 100)) -> list[list[str]]:
+    """Return medians of the angle turned after so many steps as rows of text, by term and method.
+
+    Of the steps that were looked at the last up to each is taken; where the penalty alone is no
+    longer followed there is a dash.
+    """
+    rows = []
+    for term in ("penalty", "data", "both"):
+        for method, table in paths(results, term).groupby("method", sort=False):
+            medians = table.groupby("step").turned_deg.median()
+            until = [medians[medians.index <= step] for step in steps]
+            shown = [
+                number(one.iloc[-1]) if medians.index.max() >= step else "–"
+                for one, step in zip(until, steps, strict=True)
+            ]
+            rows.append([term, str(method), *shown])
+    return rows
+
+
 def ends(results: Any, term: str, method: str, column: str = "error") -> pd.Series:
     """Return each trial's measure at the end."""
     table = paths(results, term)

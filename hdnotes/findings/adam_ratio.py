@@ -120,6 +120,19 @@ def convex(results: Any) -> pd.DataFrame:
     return best(table.drop(columns="method"), ("rank", "observed"))
 
 
+def nuclear_rows(results: Any) -> list[list[str]]:
+    """Return Adam on the nuclear norm beside soft-impute at the same weights, as rows of text."""
+    trained = ends(results, "nuclear")
+    solved = results.table("convex")
+    solved = solved[(solved.method == "soft-impute") & (solved["rank"] == trained["rank"].iloc[0])]
+    solved = solved[solved.observed == trained.observed.iloc[0]]
+    rows = []
+    for weight, runs in trained.groupby("weight"):
+        same = solved[np.isclose(solved.weight, weight)].error
+        rows.append([number(weight), number(runs.error.median()), number(same.median())])
+    return rows
+
+
 def lines(results: Any) -> pd.DataFrame:
     """Return errors over the number of entries, a row a trial; ``line`` names the method."""
     table = ends(results, "entries")

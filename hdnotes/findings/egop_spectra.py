@@ -1,6 +1,6 @@
 """Findings of the chapter `egop_spectra`: where spectra step, how dense eigenvectors are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -155,6 +155,12 @@ def block_distance(results: Any) -> pd.DataFrame:
         if data == "digits" and layer != "both" and ("Fashion", layer, trial) in found
     ]
     return pd.DataFrame(rows, columns=["layer", "trial", "decades"])
+
+
+def long(table: pd.DataFrame, names: Mapping[str, str], variable: str, value: str) -> pd.DataFrame:
+    """Return some columns of a table under one another, by k and trial, under the given names."""
+    kept = table[["k", "trial", *names]].rename(columns=dict(names))
+    return kept.melt(["k", "trial"], list(names.values()), variable, value)
 
 
 def basis_ratios(results: Any) -> pd.DataFrame:
@@ -438,13 +444,13 @@ CLAIMS = (
         _exponential,
     ),
     Claim(
-        "d4-C1-a",
+        "d4-c1-a",
         r"The level of decay is comparable for other sampling laws $\rho$.",
         "C.1, Fig. 6",
         _every_law,
     ),
     Claim(
-        "d4-C1-b",
+        "d4-c1-b",
         r"The shelves among the leading eigenvalues are the same whatever $\rho$.",
         "C.1, Fig. 6",
         _shelves,
@@ -476,26 +482,26 @@ CLAIMS = (
         _standardised,
     ),
     Claim(
-        "d4-C1-c",
+        "d4-c1-c",
         "Decay persists in the blocks, and is more pronounced in the first layer than in the "
         "second on both data sets.",
         "C.1, Fig. 7",
         _layers_differ,
     ),
     Claim(
-        "d4-C1-d",
+        "d4-c1-d",
         "The first layer's normalised spectrum is strikingly similar on the two data sets.",
         "C.1, Fig. 7",
         _layers_alike,
     ),
     Claim(
-        "d4-C1-e",
+        "d4-c1-e",
         r"The leading eigenvector is dense: $\beta_1 d \gg 1$.",
         "Section 4, C.1, Fig. 8",
         _dense,
     ),
     Claim(
-        "d4-C1-f",
+        "d4-c1-f",
         "Several of the leading eigenvectors are dense as well.",
         "C.1, Fig. 8",
         _several_dense,

@@ -86,6 +86,27 @@ def bound_over_norm(results: Any) -> pd.DataFrame:
     return pd.DataFrame({"smallest": table.iloc[:, 0], "largest": table.iloc[:, -1]})
 
 
+def two_systems(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows in original and, with rho reaching the optimum, in EGOP coordinates."""
+    return table[table.coordinates != STANDARD].replace({"coordinates": {REACHING: "EGOP"}})
+
+
+def median_bounds(table: pd.DataFrame, x: str) -> list[tuple[str, pd.DataFrame]]:
+    """Return each coordinate system's median bound at each x."""
+    return [
+        (str(name), rows.groupby(x, as_index=False).bound.median())
+        for name, rows in table.groupby("coordinates")
+    ]
+
+
+def sides(results: Any) -> pd.DataFrame:
+    """Return every instance's value over each of its bounds, a row a side, for the figure."""
+    words = {"low": "value over lower bound", "high": "value over upper bound"}
+    table = results.table("inequalities").query("statement != 'the ratio'")
+    long = table.melt(["trial", "statement", "case"], list(words), "side", "ratio").dropna()
+    return long.assign(method=long.statement + ", " + long.case, side=long.side.map(words))
+
+
 def inequalities(results: Any, statement: str) -> pd.DataFrame:
     """Return the instances of a statement: value over lower bound, value over upper bound."""
     table = results.table("inequalities")
@@ -416,14 +437,14 @@ CLAIMS = (
         _aligned,
     ),
     Claim(
-        "d4-A-a",
+        "d4-a-a",
         r"For a quadratic and $c \ge \lVert\theta^*\rVert$ the EGOP is between $c^2H^2$ and "
         r"$2c^2H^2$.",
         "Lemma 11",
         _lemma_11,
     ),
     Claim(
-        "d4-A-b",
+        "d4-a-b",
         r"$L_f \ge \sqrt{\lambda_1}\,\lVert v_1\rVert_1^2/(2c)$, "
         r"$L_{\tilde f} \le \sum_k \sqrt{\lambda_k}/c$, and so "
         r"$L_{\tilde f}/L_f \le 2\,\mathrm{sr}/(\beta d)$.",
@@ -450,29 +471,29 @@ CLAIMS = (
         _helps_beyond,
     ),
     Claim(
-        "d4-A-c",
+        "d4-a-c",
         r"$\operatorname{EGOP}(f \circ U) = U^{\top} \operatorname{EGOP}(f)\, U$ for isotropic "
         r"$\rho$.",
         "Lemma 14",
         _lemma_14,
     ),
-    Claim("d4-A-d", "In its own coordinates the EGOP is diagonal.", "Corollary 15", _corollary_15),
+    Claim("d4-a-d", "In its own coordinates the EGOP is diagonal.", "Corollary 15", _corollary_15),
     Claim(
-        "d4-A-e",
+        "d4-a-e",
         r"For $f = h(A\theta)$ the eigenvalues are between $\sigma_k(A)^2\lambda_{\min}(B)$ and "
         r"$\sigma_k(A)^2\lambda_{\max}(B)$.",
         "Lemma 18",
         _lemma_18,
     ),
     Claim(
-        "d4-A-f",
+        "d4-a-f",
         r"For least squares and $\rho = N(0, I)$ they are between $\sigma_k^4$ and "
         r"$\sigma_{k-1}^4$, the first at most $\sigma_1^4 + \lVert A^{\top}y\rVert^2$.",
         "Lemma 19",
         _lemma_19,
     ),
     Claim(
-        "d4-E-a",
+        "d4-e-a",
         "Rotating the two sides of a weight matrix is one rotation of its entries, and not every "
         "rotation of the entries is of that kind.",
         "Lemma 20",

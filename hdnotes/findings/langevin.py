@@ -121,13 +121,17 @@ def example(results: Any) -> pd.DataFrame:
     return whole.assign(kind=whole.noise.map(NOISES)).drop(columns="order")
 
 
-def push_lengths(results: Any) -> tuple[float, float]:
-    """Return median and mean of the record's pushes at the epochs kept, without momentum."""
+def push_lengths(results: Any) -> tuple[float, float, float]:
+    """Return the median length of constant pushes, and median and longest of the record's.
+
+    Of runs without momentum where both were tried; the record's at the epochs kept, from 10 on.
+    """
     curves = results.table("curves")
-    tried = curves[curves.noise.eq("constant")].alpha.unique()
-    kept = curves[curves.noise.eq(RECORD) & curves.momentum.eq("none") & curves.alpha.isin(tried)]
-    lengths = kept.length[kept.length.gt(0)]
-    return float(lengths.median()), float(lengths.mean())
+    curves = curves[curves.momentum.eq("none") & curves.length.gt(0)]
+    steady = curves[curves.noise.eq("constant")]
+    tried = curves.alpha.isin(steady.alpha.unique()) & curves.epoch.ge(10)
+    record = curves[tried & curves.noise.eq(RECORD)].length
+    return float(steady.length.median()), float(record.median()), float(record.max())
 
 
 def difference(table: pd.DataFrame, first: str, second: str) -> Crossing:

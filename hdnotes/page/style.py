@@ -60,6 +60,7 @@ LATER: Mapping[str, Mapping[str, Any]] = {
     "Langevin + momentum": {"color": "#0067a5", "linestyle": (0, (1, 1)), "marker": "^"},
     "persistent Adam": {"color": "#00805a", "linestyle": "-", "marker": "^"},
     "full-batch Adam": {"color": "#740000", "linestyle": (0, (1, 1)), "marker": "v"},
+    "Adagrad, preset": {"color": "#740000", "linestyle": (0, (1, 1)), "marker": "<"},
     "GroupRMSprop": {"color": "#740000", "linestyle": (0, (3, 1.5)), "marker": "P"},
 }
 

@@ -128,9 +128,9 @@ class LinearNetwork:
 
     def of_product(self, matrix: Tensor, batch: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return losses (trials,) and their gradients in W, of products (trials, out, in)."""
-        data = self._stacked if batch is None else self._minibatch(batch)
-        if data is not None:
-            a, y = data
+        own = self._stacked if batch is None else self._minibatch(batch)
+        if own is not None:
+            a, y = own
             loss, slope = self.outer(matrix @ a, y)
             return loss, slope @ a.mT
         loss, gradient = matrix.new_empty(len(matrix)), torch.empty_like(matrix)

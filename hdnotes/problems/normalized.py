@@ -64,13 +64,13 @@ class Perceptron:
     widths : of the inputs and of every hidden layer
     head : the fixed last layer (classes, last width)
     eps : what normalization adds to a variance
-    bend : the nonlinearity
+    activation : the nonlinearity
     """
 
     widths: tuple[int, ...]
     head: Tensor
     eps: float = 0.0
-    bend: Callable[[Tensor], Tensor] = torch.relu
+    activation: Callable[[Tensor], Tensor] = torch.relu
 
     @property
     def parameters(self) -> int:
@@ -90,7 +90,7 @@ class Perceptron:
         """Return logits (trials, size, classes) of points (trials, d) at (trials, size, p)."""
         x = inputs
         for weight in split(point, self.shapes()):
-            x = self.bend(normalize(torch.bmm(x, weight.mT), self.eps))
+            x = self.activation(normalize(torch.bmm(x, weight.mT), self.eps))
         return x @ self.head.T
 
 

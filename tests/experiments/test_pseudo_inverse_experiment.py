@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from hdnotes import devices
 from hdnotes.experiments import pseudo_inverse as experiment
 from hdnotes.experiments.parameters import ParameterError, resolve
 
@@ -59,7 +60,9 @@ def test_one_number_of_labels_is_enough_for_the_signs() -> None:
     assert plain.to_nearest.max() < 0.01 < 0.1 < plain.to_signs.min()
 
 
-def test_the_pseudo_inverse_needs_one_step() -> None:
+@pytest.mark.parametrize("cache", [1 << 30, 1])  # all trials together, each alone
+def test_the_pseudo_inverse_needs_one_step(cache: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "cache_bytes", lambda: cache)
     cell = {"kind": "rates", "condition": 3.0, "folds": 4.0, "samples": 4, "features": 8}
     table = experiment.RUNS["rates"]({**cell, "trials": 2}, "cpu")["rates"]
     last = table.groupby("method").error.last()

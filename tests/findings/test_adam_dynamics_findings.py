@@ -135,14 +135,14 @@ def verdict(name: str, results) -> str:
     return claim.test(results).verdict
 
 
-@pytest.mark.parametrize("name", [one.id for one in findings.CLAIMS if one.id != "hd-ad-b"])
+@pytest.mark.parametrize("name", [one.id for one in findings.CLAIMS if one.id != "hd-dy-b"])
 def test_every_claim_holds_on_results_made_to_it(name):
     assert verdict(name, MADE) == "holds"
 
 
 def test_wide_students_gain_where_they_do():
     better = made(end=lambda name, hidden: 0.1 if name == "Adam" else ENDS[name])
-    assert verdict("hd-ad-b", better) == "holds"
+    assert verdict("hd-dy-b", better) == "holds"
     assert verdict("d2-4-12-c", better) == "fails"
 
 
@@ -151,17 +151,17 @@ BREAKS = {
     "d2-4-12-a": ({"end": lambda n, d: 9e-4 if (n, d) == ("Adam", 2) else ENDS[n]}, "partly"),
     "d2-4-12-b": ({"end": lambda n, d: 0.1 if (n, d) == ("Adam", 1) else ENDS[n]}, "partly"),
     "d2-4-12-c": ({"end": lambda n, d: 0.1 if n == "Adam" else ENDS[n]}, "fails"),
-    "hd-ad-b": ({"end": lambda n, d: ENDS[n]}, "fails"),
-    "hd-ad-c": ({"crossing": lambda m, b: 1.5}, "fails"),
-    "hd-ad-d": ({"crossing": lambda m, b: 2.4}, "fails"),
-    "hd-ad-e": (
+    "hd-dy-b": ({"end": lambda n, d: ENDS[n]}, "fails"),
+    "hd-dy-c": ({"crossing": lambda m, b: 1.5}, "fails"),
+    "hd-dy-d": ({"crossing": lambda m, b: 2.4}, "fails"),
+    "hd-dy-e": (
         {"crossing": lambda m, b: CROSSINGS[b] * (1.5 if (m, b) == ("Adam", "persistent") else 1)},
         "fails",
     ),
-    "hd-ad-f": ({"noise": lambda b, said: 0.05}, "fails"),
-    "hd-ad-g": ({"angle": lambda n, b: 0.5}, "fails"),
-    "hd-ad-h": ({"radial": lambda n: 0.99}, "partly"),
-    "hd-ad-i": ({"floor": lambda rate: 0.1 if rate > 0.05 else 1e-8}, "partly"),
+    "hd-dy-f": ({"noise": lambda b, said: 0.05}, "fails"),
+    "hd-dy-g": ({"angle": lambda n, b: 0.5}, "fails"),
+    "hd-dy-h": ({"radial": lambda n: 0.99}, "partly"),
+    "hd-dy-i": ({"floor": lambda rate: 0.1 if rate > 0.05 else 1e-8}, "partly"),
 }
 
 
@@ -179,9 +179,9 @@ def test_a_claim_falls_when_its_results_do(name):
         ({"dynamics_epochs": 5000}, "d2-4-12-c"),
         ({"hidden": (2,)}, "d2-4-12-b"),
         ({"hidden": (1, 2)}, "d2-4-12-c"),
-        ({"hidden": (1, 2)}, "hd-ad-b"),
+        ({"hidden": (1, 2)}, "hd-dy-b"),
         ({"dynamics_sets": 3}, "d2-4-12-b"),
-        ({"motion_sets": 3}, "hd-ad-g"),
+        ({"motion_sets": 3}, "hd-dy-g"),
     ],
 )
 def test_what_was_not_run_decides_nothing(parameters, name):
@@ -209,7 +209,7 @@ def test_the_reading_of_the_sources_curves_can_fall(monkeypatch):
     table = findings.points("adam_dynamics")
     worse = table.test_error.where(~(table.method.eq("Adam") & table.epoch.gt(60_000)), 1.5)
     monkeypatch.setattr(findings, "points", lambda name: table.assign(test_error=worse))
-    assert verdict("hd-ad-a", MADE) == "fails"
+    assert verdict("hd-dy-a", MADE) == "fails"
 
 
 def test_rows_of_the_tables():

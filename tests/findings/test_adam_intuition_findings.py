@@ -92,6 +92,16 @@ def test_the_penalty_alone_is_followed_while_there_is_rank_to_lose() -> None:
     assert findings.paths(results, "both").step.max() == 1000
 
 
+def test_the_angles_shown_are_those_of_the_last_look() -> None:
+    tables = made()
+    rows = findings.turn_rows(
+        SimpleNamespace(table=lambda name: tables[name].copy()), (10, 50, 900)
+    )
+    shown = {(term, method): values for term, method, *values in rows}
+    assert shown["penalty", "Adam"] == ["12", "12", "–"]
+    assert shown["both", "GD"] == ["40", "40", "40"]
+
+
 def test_the_errors_shown_name_their_lines() -> None:
     tables = made()
     shown = findings.errors(SimpleNamespace(table=lambda name: tables[name].copy()))

@@ -148,3 +148,11 @@ def test_the_best_setting_is_that_of_the_lowest_median() -> None:
         {"method": "m", "rate": [1, 1, 1, 2, 2, 2], "weight": 0.1, "error": [0, 5, 5, 1, 1, 9]}
     )
     assert set(findings.best(table).rate) == {2}
+
+
+def test_the_trained_nuclear_norm_stands_beside_the_solved_one() -> None:
+    tables = made_as_claimed()
+    trained = tables["ends"].query("part == 'start' and weight == 0.01")
+    trained = trained.assign(part="nuclear", rank=2, observed=300, error=0.07)
+    tables["ends"] = pd.concat([tables["ends"], trained], ignore_index=True)
+    assert findings.nuclear_rows(results(tables)) == [["0.010", "0.070", "0.050"]]

@@ -105,18 +105,18 @@ def flattened(tables, rho):
 #: claim -> (change, the verdict that follows)
 BREAKS = {
     "d4-4-c": (("spectrum", "k == 100", "eigenvalue", lambda v: 0 * v + 0.5), "partly"),
-    "d4-C1-a": (("summary", "rho == 'Xavier'", "stable_rank", lambda v: 0 * v + 900), "partly"),
+    "d4-c1-a": (("summary", "rho == 'Xavier'", "stable_rank", lambda v: 0 * v + 900), "partly"),
     "hd-4-d": (("summary", None, "dead", lambda v: v + 1), "fails"),
-    "d4-C1-e": (("leading", "rho == 'Xavier'", "density", lambda v: v / 1e4), "partly"),
-    "d4-C1-f": (("leading", "k > 3", "density", lambda v: v / 10), "fails"),
+    "d4-c1-e": (("leading", "rho == 'Xavier'", "density", lambda v: v / 1e4), "partly"),
+    "d4-c1-f": (("leading", "k > 3", "density", lambda v: v / 10), "fails"),
     "hd-4-f": (("leading", None, "density", lambda v: v * 2), "partly"),
     "hd-4-g": (("leading", None, "helmert_density", lambda v: 0 * v + 0.4), "fails"),
     "hd-4-h": (("samples", "basis == 'plain'", "scale", lambda v: v / 2), "fails"),
-    "d4-C1-d": (
+    "d4-c1-d": (
         ("block_symmetric", "layer == '1' and data == 'Fashion'", "eigenvalue", lambda v: v**0.2),
         "fails",
     ),
-    "d4-C1-c": (
+    "d4-c1-c": (
         ("block_symmetric", "layer == '1' and data == 'Fashion'", "eigenvalue", lambda v: v**0.01),
         "partly",
     ),
@@ -144,7 +144,7 @@ def test_the_shelves_have_to_stay_for_every_law():
     table = tables["spectrum"]
     at = (table.rho == "Xavier") & table.k.between(30, 41)
     table.loc[at, "eigenvalue"] /= 100
-    assert verdict("d4-C1-b", tables) == "partly"
+    assert verdict("d4-c1-b", tables) == "partly"
 
 
 def test_a_power_law_is_not_exponential():
@@ -181,4 +181,4 @@ def test_what_was_not_run_is_undecided():
     tables = made_to_the_text()
     blocks = tables["block_symmetric"]
     tables["block_symmetric"] = blocks[blocks.data == "digits"]
-    assert verdict("hd-4-c", tables) == verdict("d4-C1-d", tables) == "undecided"
+    assert verdict("hd-4-c", tables) == verdict("d4-c1-d", tables) == "undecided"

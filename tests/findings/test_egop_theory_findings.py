@@ -118,16 +118,16 @@ BREAKS = {
     "d4-3-j": ("problems", EGOP, "smoothness", lambda v: v / 100, "partly"),
     "hd-4-j": ("problems", "coordinates == 'c = |θ*|'", "factor", lambda v: v / 9, "fails"),
     "hd-4-k": ("problems", "axes == 'aligned'", "factor", lambda v: v / 9, "partly"),
-    "d4-A-a": ("inequalities", ONE + "'Lemma 11'", "low", lambda v: v * 0.9, "fails"),
-    "d4-A-b": ("inequalities", ONE + "'the ratio'", "high", lambda v: v * 3, "fails"),
+    "d4-a-a": ("inequalities", ONE + "'Lemma 11'", "low", lambda v: v * 0.9, "fails"),
+    "d4-a-b": ("inequalities", ONE + "'the ratio'", "high", lambda v: v * 3, "fails"),
     "hd-4-l": ("inequalities", ONE + "'Theorem 5'", "low", lambda v: v * 0.9, "fails"),
     "hd-4-m": ("smooth", "radius == 30", "smoothness", lambda v: 0 * v + 0.1, "partly"),
     "hd-4-n": ("smooth", "coordinates == 'EGOP'", "smoothness", lambda v: v * 3, "fails"),
-    "d4-A-c": ("equivariance", "trial == 3", "deviation", lambda v: 0 * v + 0.1, "partly"),
-    "d4-A-d": ("equivariance", "trial == 3", "deviation", lambda v: 0 * v + 0.1, "fails"),
-    "d4-A-e": ("inequalities", ONE + "'Lemma 18'", "high", lambda v: v * 1.2, "fails"),
-    "d4-A-f": ("inequalities", ONE + "'Lemma 19'", "low", lambda v: v * 0.8, "fails"),
-    "d4-E-a": ("kronecker", None, "distance", lambda v: 0 * v, "partly"),
+    "d4-a-c": ("equivariance", "trial == 3", "deviation", lambda v: 0 * v + 0.1, "partly"),
+    "d4-a-d": ("equivariance", "trial == 3", "deviation", lambda v: 0 * v + 0.1, "fails"),
+    "d4-a-e": ("inequalities", ONE + "'Lemma 18'", "high", lambda v: v * 1.2, "fails"),
+    "d4-a-f": ("inequalities", ONE + "'Lemma 19'", "low", lambda v: v * 0.8, "fails"),
+    "d4-e-a": ("kronecker", None, "distance", lambda v: 0 * v, "partly"),
 }
 
 

@@ -124,10 +124,9 @@ def test_the_example_ends_where_its_run_does():
 
 def test_the_pushes_are_those_of_the_record():
     results = made()
-    curves = results.table("curves")
-    curves.loc[curves.noise.eq("record"), "length"] = [1.0, 1.0, 4.0, 0.0] * (
-        curves.noise.eq("record").sum() // 4
-    )
-    changed = SimpleNamespace(cells=results.cells, table=lambda name: curves)
-    middle, mean = langevin.push_lengths(changed)
-    assert (middle, mean) == (1.0, 2.0)
+    curves = results.table("curves").assign(epoch=20)
+    record = curves.noise.eq("record")
+    curves.loc[record, "length"] = [1.0, 1.0, 4.0, 0.0] * (record.sum() // 4)
+    early = curves[record].head(1).assign(epoch=1, length=9.0)
+    changed = SimpleNamespace(cells=results.cells, table=lambda name: pd.concat([curves, early]))
+    assert langevin.push_lengths(changed) == (0.5, 1.0, 4.0)

@@ -17,7 +17,7 @@ from hdnotes.problems.normalized import (
 
 HEAD = seeds.normal(3, 6, of=("normalized", "head"))
 MLP = Perceptron((784, 5, 6), HEAD)
-NETWORKS = [MLP, Perceptron((784, 5, 6), HEAD, bend=torch.tanh), ResNet(3, HEAD)]
+NETWORKS = [MLP, Perceptron((784, 5, 6), HEAD, activation=torch.tanh), ResNet(3, HEAD)]
 INPUTS = seeds.normal(40, 784, of=("normalized", "inputs"))
 LABELS = torch.arange(40) % 3
 BATCH = torch.stack([torch.arange(t, t + 12) for t in range(2)])
@@ -30,7 +30,7 @@ def points(network: Perceptron | ResNet) -> Tensor:
 def plain_perceptron(network: Perceptron, theta: Tensor, x: Tensor, eps: float) -> Tensor:
     for (weight,) in [(w[0],) for w in split(theta[None], network.shapes())]:
         x = x @ weight.T
-        x = network.bend(nn.BatchNorm1d(len(weight), eps=eps, affine=False)(x))
+        x = network.activation(nn.BatchNorm1d(len(weight), eps=eps, affine=False)(x))
     return x @ network.head.T
 
 

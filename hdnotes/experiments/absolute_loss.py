@@ -1,0 +1,145 @@
+r"""Chapter `absolute_loss`: the same instances under two losses (document 2, Section 4.3.3).
+
+A cell is one point of a success curve of Figure 4.9: a loss, a width, a kind of batch and a sample
+complexity alpha = n/p, on one group of data sets. Inputs, teachers, starts and batches are those of
+the chapter `phase_retrieval`, whatever the loss (see `instances`).
+
+    loss    Figure 4.9 and, beside it, the quadratic loss; one and two hidden units
+    rate    the absolute loss with four times the learning rate: at the teacher its Hessian is
+            sum x x^T, that of the quadratic loss 4 sum (w* . x)^2 x x^T
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+from torch import Tensor
+
+from hdnotes.experiments.instances import final_errors
+from hdnotes.experiments.parameters import parameter
+from hdnotes.experiments.students import epochs
+from hdnotes.long_training import Visit
+from hdnotes.problems.phase_retrieval import sample_count
+
+NAME = "absolute_loss"
+VERSION = 1
+TITLE = "Phase retrieval with the absolute loss"
+
+PARTS = ("loss", "rate")
+ABSOLUTE, QUADRATIC = "absolute", "quadratic"
+#: The methods of Figure 4.9: a kind of batch, and its kinds of momentum.
+METHODS = {"persistent": ["none", "Nesterov"], "full": ["none"], "shuffled": ["Nesterov"]}
+#: How much flatter the absolute loss is at the teacher.
+FLATTER = 4
+#: Data sets of one cell at most, up to a size p, so that a cell takes minutes.
+SETS_A_CELL = ((256, 5),)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What the chapter can be run with."""
+
+    parts: tuple[str, ...] = parameter(
+        PARTS, choices=PARTS, help="Figure 4.9 (always computed), and the learning rate"
+    )
+    features: int = parameter(64, at_least=8, help="p")
+    alphas: tuple[float, ...] = parameter(
+        (3.0, 5.0, 8.0, 10.0), above=0, unit="samples per p", help="of every curve"
+    )
+    data_sets: int = parameter(10, at_least=1, help="data sets of each point; the source had 1")
+    starts: int = parameter(2, at_least=1, unit="trials", help="starts on each data set")
+    epochs_factor: float = parameter(
+        400, above=0, unit="epochs", help="a run's budget over log2(p + 1)"
+    )
+    learning_rate: float = parameter(0.005, above=0, help="eta")
+    batch_fraction: float = parameter(0.5, above=0, at_most=0.9, help="b of SGD and P-SGD")
+    persistence: float = parameter(2.0, above=0, help="tau of P-SGD")
+    momentum: float = parameter(0.9, above=0, at_most=0.999, help="where there is momentum")
+
+
+PROFILES: dict[str, dict[str, Any]] = {
+    "smoke": {
+        "features": 24,
+        "alphas": (2.0, 10.0),
+        "data_sets": 2,
+        "starts": 2,
+        "epochs_factor": 30,
+    },
+    "quick": {},
+    "paper": {
+        "features": 1024,
+        "alphas": (0.7, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0),
+        "data_sets": 5,
+        "starts": 4,
+        "epochs_factor": 2000,
+    },
+}
+
+
+def cells(p: Parameters) -> list[dict[str, Any]]:
+    """Return what has to be computed: one hidden unit first, the absolute loss first."""
+    wanted = [
+        cell
+        for hidden in (1, 2)
+        for alpha in reversed(p.alphas)
+        for batches in METHODS
+        for channel in (ABSOLUTE, QUADRATIC)
+        for cell in _point(p, alpha, batches, hidden=hidden, channel=channel)
+    ]
+    if "rate" in p.parts:
+        rate = FLATTER * p.learning_rate
+        change = {"kind": "rate", "learning_rate": rate, "momentum_rate": rate}
+        # eta/tau is held: samples switch as often as before.
+        change["persistence"] = FLATTER * p.persistence
+        for alpha in reversed(p.alphas):
+            for batches in ("persistent", "full"):
+                wanted += _point(p, alpha, batches, **change)
+    return wanted
+
+
+def _point(p: Parameters, alpha: float, batches: str, **change: Any) -> Iterator[dict[str, Any]]:
+    """Yield the cells of one point, each a few data sets."""
+    most = next((count for size, count in SETS_A_CELL if p.features <= size), 1)
+    for first in range(0, p.data_sets, most):
+        yield {
+            "kind": "loss",
+            "channel": ABSOLUTE,
+            "instances": QUADRATIC,
+            "features": p.features,
+            "alpha": alpha,
+            "hidden": 1,
+            "batches": batches,
+            "momenta": METHODS[batches],
+            "learning_rate": p.learning_rate,
+            "momentum_rate": p.learning_rate,
+            "momentum": p.momentum,
+            "batch_fraction": p.batch_fraction,
+            "persistence": p.persistence,
+            "epochs": epochs(p.features, p.epochs_factor),
+            "teacher": "sphere",
+            "judged_on": "overlap",
+            "first_set": first,
+            "sets": min(most, p.data_sets - first),
+            "starts": p.starts,
+            **change,
+        }
+
+
+def memory(p: Parameters) -> int:
+    """Return the peak bytes: data sets and test points, and every trial's activations."""
+    n, width = sample_count(max(p.alphas), p.features), p.features
+    trials = 2 * p.data_sets * p.starts
+    return (4 * p.data_sets + 16) * (n + 2000) * width + 60 * trials * n + 2**29
+
+
+def quadratic_error(visit: Visit) -> Tensor:
+    """Return the error that the students' weights have under the quadratic loss (trials,)."""
+    return replace(visit.problem, channel=QUADRATIC).test_error(visit.point)
+
+
+def _students(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
+    return final_errors(cell, device, {"quadratic_error": quadratic_error})
+
+
+RUNS = {"loss": _students, "rate": _students}

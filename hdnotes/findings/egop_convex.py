@@ -1,0 +1,394 @@
+"""Findings of the chapter `egop_convex`: who converges in how many updates, and the claims.
+
+Two runs are compared by the updates they took to the smallest gradient norm (in half decades) that
+both reached: so a run that ends early and one that spends its budget have one measure. Adagrad is
+tested with both starts of its accumulator, 0 and the preset one.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hdnotes import seeds
+from hdnotes.claims import Claim, Verdict, Word, above, quoted, together, within
+from hdnotes.experiments.egop_convex import TINY, at_rates, best_rates, reused
+from hdnotes.wording import number
+
+ADAGRADS = ("Adagrad", "Adagrad, preset")
+ADAPTIVE = ("Adam", *ADAGRADS)
+EQUIVARIANT = ("GD", "GD + momentum")
+#: Two numbers of updates within this factor are about the same; within the second, competitive.
+SAME, COMPETITIVE = 1.25, 2.0
+#: Resamples of the trials that say how sure a choice of the rate is.
+RESAMPLES = 200
+
+Run = tuple[str, str]
+
+
+def ends(results: Any, objective: str) -> pd.DataFrame:
+    """Return how each run of an objective ended, a diverged one infinitely bad."""
+    table = results.table("ends")
+    own = table[table.objective.eq(objective)]
+    return own.assign(suboptimality=own.suboptimality.fillna(math.inf))
+
+
+def rates(results: Any, objective: str, *, separately: bool) -> pd.DataFrame:
+    """Return each method's rate in each coordinate system: its own, or the original's in all."""
+    known = ends(results, objective)
+    return best_rates(known) if separately else reused(known)
+
+
+def rate_of(results: Any, objective: str, run: Run) -> float:
+    """Return a method's own best rate in a coordinate system."""
+    own = rates(results, objective, separately=True).set_index(["method", "coordinates"])
+    return float(own.learning_rate[run])
+
+
+def curves(results: Any, objective: str, *, separately: bool) -> pd.DataFrame:
+    """Return the gradient norm by update at those rates."""
+    table = results.table("curves")
+    own = table[table.objective.eq(objective)]
+    return at_rates(own, rates(results, objective, separately=separately))
+
+
+def levels(results: Any, objective: str, *, separately: bool) -> pd.DataFrame:
+    """Return the updates to each gradient norm: a row a trial and level, a column a run."""
+    table = results.table("levels")
+    own = at_rates(
+        table[table.objective.eq(objective)], rates(results, objective, separately=separately)
+    )
+    return own.pivot(index=["trial", "level"], columns=["method", "coordinates"], values="first")
+
+
+def speedups(table: pd.DataFrame, fast: Run, slow: Run, extra: float = 0) -> pd.Series:
+    """Return, for each trial, how many times fewer updates ``fast`` took than ``slow``.
+
+    Both to the smallest gradient norm that both reached; ``extra`` counts as updates of ``fast``.
+    """
+    both = table[[fast, slow]].dropna().sort_index().groupby("trial").first()
+    return both[slow].clip(lower=1) / (both[fast].clip(lower=1) + extra)
+
+
+def gains(
+    results: Any, objective: str, method: str, *, separately: bool = False, over: str = "EGOP"
+) -> pd.Series:
+    """Return how many times fewer updates a method takes in other than original coordinates."""
+    table = levels(results, objective, separately=separately)
+    return speedups(table, (method, over), (method, "original"))
+
+
+def summary(results: Any, objective: str) -> list[list[str]]:
+    """Return a row a method: rates, updates and gains, in words."""
+    rows = []
+    for method in ends(results, objective).method.unique():
+        own, other = (rate_of(results, objective, (method, c)) for c in ("original", "EGOP"))
+        same, apart = (gains(results, objective, method, separately=s) for s in (False, True))
+        rows.append([method, f"{own:g}", quoted(same), f"{other:g}", quoted(apart)])
+    return rows
+
+
+def beyond(results: Any, objective: str, method: str) -> tuple[float, pd.Series, pd.Series]:
+    """Return the rate after the original's best, and how trials end with it in both systems."""
+    table = ends(results, objective)
+    own = table[table.method.eq(method)]
+    best = rate_of(results, objective, (method, "original"))
+    grid = sorted(own.learning_rate.unique())
+    rate = float(next((one for one in grid if one > best), grid[-1]))
+    end = own[own.learning_rate.eq(rate)].set_index("coordinates").suboptimality
+    return rate, end["original"], end["EGOP"]
+
+
+def larger_rate(results: Any, objective: str, method: str) -> float:
+    """Return the share of resamples of the trials in which EGOP's best rate is the larger one."""
+    table = ends(results, objective)
+    own = table[table.method.eq(method)].assign(
+        score=lambda t: t.suboptimality.clip(lower=TINY) + 1e-20 * t.updates
+    )
+    wide = own.pivot(index="trial", columns=["coordinates", "learning_rate"], values="score")
+    draw = np.random.default_rng(seeds.seed("egop_convex", "resamples", objective, method))
+    chosen = draw.integers(len(wide), size=(RESAMPLES, len(wide)))
+    best = {}
+    for system in ("original", "EGOP"):
+        median = np.median(wide[system].to_numpy()[chosen], axis=1)
+        best[system] = wide[system].columns.to_numpy()[median.argmin(1)]
+    return float((best["EGOP"] > best["original"]).mean())
+
+
+def disguise(results: Any, objective: str) -> pd.Series:
+    """Return preset Adagrad's final suboptimality over gradient descent's at the same first step.
+
+    Where no gradient reaches sqrt(a), with a the accumulator's start, Adagrad's step is the rate
+    over sqrt(a). At gradient descent's best rate; Adagrad's is interpolated between rates, in logs.
+    """
+    table = ends(results, objective)
+    table = table[table.coordinates.eq("original")]
+    step = rate_of(results, objective, ("GD", "original"))
+    at = step * math.sqrt(table.adagrad_preset.iloc[0])
+    found = {}
+    for trial, own in table.groupby("trial"):
+        descent = own[own.method.eq("GD") & own.learning_rate.eq(step)].suboptimality.iloc[0]
+        line = own[own.method.eq("Adagrad, preset")].sort_values("learning_rate")
+        logs = np.log(line.suboptimality.clip(lower=TINY))
+        found[trial] = np.exp(np.interp(math.log(at), np.log(line.learning_rate), logs)) / descent
+    return pd.Series(found)
+
+
+def descent_as_preset(table: pd.DataFrame) -> pd.DataFrame:
+    """Return gradient descent's median end at the rate that gives preset Adagrad its first step."""
+    own = table[table.method.eq("GD") & table.coordinates.eq("original")]
+    middle = own.groupby("learning_rate", as_index=False).suboptimality.median()
+    scale = math.sqrt(table.adagrad_preset.iloc[0])
+    return middle[np.isfinite(middle.suboptimality)].assign(
+        learning_rate=lambda t: t.learning_rate * scale
+    )
+
+
+# --- the claims ---------------------------------------------------------------------------------
+
+
+def _gain(results: Any, objective: str, method: str, *, separately: bool = False) -> Any:
+    gain = gains(results, objective, method, separately=separately)
+    return above(gain, 1), f"{method} {quoted(gain)}"
+
+
+def _faster(results: Any, objective: str, methods: tuple[str, ...]) -> Verdict:
+    """Test that methods need fewer updates in EGOP coordinates."""
+    words, parts = zip(*(_gain(results, objective, name) for name in methods), strict=True)
+    return Verdict(
+        together(*words), f"Times fewer updates in EGOP coordinates: {', '.join(parts)}."
+    )
+
+
+def _same(results: Any, objective: str, methods: tuple[str, ...]) -> Verdict:
+    """Test that methods need about as many updates in both coordinate systems."""
+    words: list[Word] = []
+    parts = []
+    for name in methods:
+        gain = gains(results, objective, name)
+        words.append(within(gain, 1 / SAME, SAME))
+        parts.append(f"{name} {quoted(gain)}")
+    return Verdict(
+        together(*words),
+        f"Times fewer updates in EGOP coordinates: {', '.join(parts)} (asked: within a factor of "
+        f"{SAME:g}).",
+    )
+
+
+def _momentum_wins(results: Any, *, separately: bool = False) -> Verdict:
+    table = levels(results, "logistic", separately=separately)
+    best = ("GD + momentum", "original")
+    others = [run for run in table if run[0] != best[0] and run[1] != "random"]
+    found = {run: speedups(table, best, run) for run in others}
+    word = together(*(above(ratio, 1) for ratio in found.values()))
+    nearest = min(found, key=lambda run: found[run].median())
+    return Verdict(
+        word,
+        f"The nearest of the others, {nearest[0]} in {nearest[1]} coordinates, takes "
+        f"{quoted(found[nearest], 3)} times its updates.",
+    )
+
+
+def _lifted(results: Any, *, separately: bool = False) -> Verdict:
+    table = levels(results, "logistic", separately=separately)
+    words: list[Word] = []
+    parts = []
+    for name in ADAGRADS:
+        gain = gains(results, "logistic", name, separately=separately)
+        behind = speedups(table, ("GD + momentum", "original"), (name, "EGOP"))
+        words += [above(gain, 1), within(behind, 0, COMPETITIVE)]
+        parts.append(
+            f"{name} takes {quoted(gain)} times fewer updates in EGOP coordinates, "
+            f"{quoted(behind)} times those of gradient descent with momentum"
+        )
+    return Verdict(together(*words), f"{'; '.join(parts)} (asked: at most {COMPETITIVE:g}).")
+
+
+def _larger_and_faster(results: Any) -> Verdict:
+    words: list[Word] = []
+    parts = []
+    for name in ADAGRADS:
+        share = larger_rate(results, "log-sum-exp", name)
+        words.append("holds" if share >= 0.9 else "fails" if share <= 0.1 else "undecided")
+        word, sentence = _gain(results, "log-sum-exp", name, separately=True)
+        words.append(word)
+        own, other = (
+            rate_of(results, "log-sum-exp", (name, system)) for system in ("original", "EGOP")
+        )
+        parts.append(
+            f"{sentence} times fewer updates at rates {own:g} and {other:g} (larger in EGOP "
+            f"coordinates in {100 * share:.0f} % of resamples)"
+        )
+    return Verdict(together(*words), f"{'; '.join(parts)}.")
+
+
+def _wider_gap(results: Any) -> Verdict:
+    """Test that tuning each coordinate system widens Adagrad's gap."""
+    words: list[Word] = []
+    parts = []
+    for objective in ("log-sum-exp", "least squares"):
+        for name in ADAGRADS:
+            same, apart = (gains(results, objective, name, separately=s) for s in (False, True))
+            words.append(above(apart / same, 1))
+            parts.append(f"{objective}, {name}: from {quoted(same)} to {quoted(apart)}")
+    return Verdict(together(*words), f"Times fewer updates: {'; '.join(parts)}.")
+
+
+def _unchanged(results: Any) -> Verdict:
+    """Test that the logistic figure's three statements fare as they did at the same rates."""
+    gain = gains(results, "logistic", "Adam", separately=True)
+    before = (_same(results, "logistic", ("Adam",)), _momentum_wins(results), _lifted(results))
+    after = (
+        within(gain, 1 / SAME, SAME),
+        _momentum_wins(results, separately=True).verdict,
+        _lifted(results, separately=True).verdict,
+    )
+    same = [old.verdict == new for old, new in zip(before, after, strict=True)]
+    undecided = "undecided" in after
+    return Verdict(
+        "undecided" if undecided else "holds" if all(same) else "fails",
+        f"Of the three statements on logistic regression {sum(same)} have the same verdict with "
+        f"separate rates; Adam takes {quoted(gain)} times fewer updates in EGOP coordinates.",
+    )
+
+
+def _disguise(results: Any) -> Verdict:
+    ratio = disguise(results, "log-sum-exp")
+    return Verdict(
+        within(ratio, 1 / SAME, SAME),
+        f"Final suboptimality over that of gradient descent at the step it starts with: "
+        f"{quoted(ratio)} (asked: within a factor of {SAME:g}).",
+    )
+
+
+def _control(results: Any) -> Verdict:
+    words: list[Word] = []
+    parts = []
+    for objective in results.table("ends").objective.unique():
+        for name in ADAPTIVE:
+            gain = gains(results, objective, name, over="random")
+            words.append(within(gain, 1 / COMPETITIVE, COMPETITIVE))
+            parts.append(f"{objective}, {name} {quoted(gain)}")
+    return Verdict(
+        together(*words),
+        f"Times fewer updates in random coordinates: {'; '.join(parts)} (asked: within a factor "
+        f"of {COMPETITIVE:g}).",
+    )
+
+
+def _equivariant(results: Any) -> Verdict:
+    gaps = []
+    for objective in results.table("ends").objective.unique():
+        chosen = at_rates(ends(results, objective), rates(results, objective, separately=False))
+        wide = chosen[chosen.method.isin(EQUIVARIANT)].pivot(
+            index=["method", "trial"], columns="coordinates", values="gradient_norm"
+        )
+        gaps.append(float((wide.EGOP / wide.original - 1).abs().max()))
+    return Verdict(
+        "holds" if max(gaps) < 1e-6 else "fails",
+        f"Their last gradient norms differ by {number(max(gaps))} of themselves at most (asked: "
+        "$10^{-6}$).",
+    )
+
+
+def _pays(results: Any) -> Verdict:
+    """Test that an EGOP counted at a gradient an update still pays, for Adam."""
+    words: list[Word] = []
+    parts = []
+    for objective in results.table("ends").objective.unique():
+        cell = ends(results, objective).iloc[0]
+        table = levels(results, objective, separately=False)
+        count = math.ceil(cell.gradients_per_dimension * cell.d)
+        ratio = speedups(table, ("Adam", "EGOP"), ("Adam", "original"), count)
+        words.append(above(ratio, 1))
+        parts.append(f"{objective} {quoted(ratio)} with {count} gradients for the basis")
+    return Verdict(
+        together(*words), f"Adam's gradients in original over EGOP coordinates: {'; '.join(parts)}."
+    )
+
+
+CLAIMS = (
+    Claim(
+        "d4-6-3-a",
+        "Log-sum-exp: EGOP coordinates speed Adam up.",
+        "Section 6, Fig. 5 (a)",
+        lambda results: _faster(results, "log-sum-exp", ("Adam",)),
+    ),
+    Claim(
+        "d4-6-3-b",
+        "Log-sum-exp: EGOP coordinates make no difference to Adagrad at the same rate.",
+        "Section 6, Fig. 5 (a)",
+        lambda results: _same(results, "log-sum-exp", ADAGRADS),
+    ),
+    Claim(
+        "d4-6-3-c",
+        "Logistic regression: Adam does about as well in both coordinate systems.",
+        "Section 6, Fig. 5 (b)",
+        lambda results: _same(results, "logistic", ("Adam",)),
+    ),
+    Claim(
+        "d4-6-3-d",
+        "Logistic regression: gradient descent with momentum does better than all other methods.",
+        "Section 6, Fig. 5 (b)",
+        _momentum_wins,
+    ),
+    Claim(
+        "d4-6-3-e",
+        "Logistic regression: EGOP coordinates make Adagrad competitive with the methods that "
+        "have momentum.",
+        "Section 6, Fig. 5 (b)",
+        _lifted,
+    ),
+    Claim(
+        "d4-6-3-f",
+        "Least squares: EGOP coordinates help both Adam and Adagrad.",
+        "Section 6, Fig. 5 (c)",
+        lambda results: _faster(results, "least squares", ADAPTIVE),
+    ),
+    Claim(
+        "d4-c-3-a",
+        "Log-sum-exp: with a rate of its own, Adagrad in EGOP coordinates takes a larger one and "
+        "converges faster.",
+        "Section 6 and Appendix C.3, Fig. 12 (a)",
+        _larger_and_faster,
+    ),
+    Claim(
+        "d4-c-3-b",
+        "Adagrad's gap between the coordinate systems is wider with separate rates, on "
+        "log-sum-exp and on least squares.",
+        "Appendix C.3, Fig. 12 (a) and (c)",
+        _wider_gap,
+    ),
+    Claim(
+        "d4-c-3-c",
+        "Logistic regression looks the same with separate rates.",
+        "Appendix C.3, Fig. 12 (b)",
+        _unchanged,
+    ),
+    Claim(
+        "hd-ec-a",
+        "On log-sum-exp, preset Adagrad is gradient descent in disguise: its accumulator hardly "
+        "moves.",
+        "an explanation of ours",
+        _disguise,
+    ),
+    Claim(
+        "hd-ec-b",
+        "Random coordinates neither help nor harm: it is the EGOP's basis that helps.",
+        "a control of ours",
+        _control,
+    ),
+    Claim(
+        "hd-ec-c",
+        "Gradient descent, with and without momentum, is the same in both coordinate systems.",
+        "a control of ours",
+        _equivariant,
+    ),
+    Claim(
+        "hd-ec-d",
+        "Adam in EGOP coordinates still needs fewer gradients when those of the basis count.",
+        "a question of ours",
+        _pays,
+    ),
+)
