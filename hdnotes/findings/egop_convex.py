@@ -53,6 +53,15 @@ def curves(results: Any, objective: str, *, separately: bool) -> pd.DataFrame:
     return at_rates(own, rates(results, objective, separately=separately))
 
 
+def drawn(table: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+    """Return the quartiles over trials that a figure draws of its curves, a row a point."""
+    names = ("objective", "method", "coordinates", "run", x)
+    group = [name for name in names if name in table]
+    with np.errstate(invalid="ignore"):
+        band = table.groupby(group, sort=False)[y].quantile([0.25, 0.5, 0.75]).unstack()
+    return band.set_axis(["low", "median", "high"], axis=1).reset_index()
+
+
 def levels(results: Any, objective: str, *, separately: bool) -> pd.DataFrame:
     """Return the updates to each gradient norm: a row a trial and level, a column a run."""
     table = results.table("levels")
@@ -94,8 +103,7 @@ def beyond(results: Any, objective: str, method: str) -> tuple[float, pd.Series,
     table = ends(results, objective)
     own = table[table.method.eq(method)]
     best = rate_of(results, objective, (method, "original"))
-    grid = sorted(own.learning_rate.unique())
-    rate = float(next((one for one in grid if one > best), grid[-1]))
+    rate = float(own.learning_rate[own.learning_rate.gt(best)].min())
     end = own[own.learning_rate.eq(rate)].set_index("coordinates").suboptimality
     return rate, end["original"], end["EGOP"]
 

@@ -152,3 +152,14 @@ def test_beyond_the_best_rate_is_the_next_of_the_grid():
     assert rate == HIGH
     assert original.median() > 20 * turned.median()
     assert len(original) == len(turned) == TRIALS
+
+
+def test_what_is_drawn_are_quartiles_over_trials():
+    table = made().table("ends").query("objective == 'logistic' and trial < 5")
+    found = findings.drawn(table, "learning_rate", "updates")
+    assert len(found) == len(table) / 5
+    one = table.query("method == 'Adam' and coordinates == 'EGOP' and learning_rate == 1.0")
+    (row,) = found.query(
+        "method == 'Adam' and coordinates == 'EGOP' and learning_rate == 1.0"
+    ).itertuples()
+    assert [row.low, row.median, row.high] == sorted(one.updates)[1:4]
