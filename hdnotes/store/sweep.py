@@ -263,7 +263,9 @@ def _on_cluster(scheduler: str, jobs: Mapping[str, tuple]) -> Iterator[tuple[str
     failed: dict[str, Exception] = {}
 
     def sent(tasks: Mapping[str, tuple]) -> Iterator[tuple[str, Made]]:
-        for key, found in cluster.computed(scheduler, _at_worker, tasks):
+        named = {f"{key}-{job[3]}": job for key, job in tasks.items()}
+        for name, found in cluster.computed(scheduler, _at_worker, named):
+            key = named[name][4]
             if isinstance(found, Exception):
                 failed[key] = found
             else:
