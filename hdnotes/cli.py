@@ -47,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _compute(options: argparse.Namespace) -> int:
     from hdnotes import runner
 
+    if options.dry_run:
+        return _dry_run(options, [(name, options.profile) for name in _chapters(options)])
     for name in _chapters(options):
         runner.compute(
             name,
@@ -67,6 +69,8 @@ def _run(options: argparse.Namespace) -> int:
         jobs = [job for job in runner.missing_pages(layout) if job[0] in _chapters(options)]
     else:
         jobs = [(name, options.profile) for name in _chapters(options)]
+    if options.dry_run:
+        return _dry_run(options, jobs)
     for name, profile in jobs:
         page = runner.run(
             name,
@@ -77,6 +81,21 @@ def _run(options: argparse.Namespace) -> int:
             scheduler=options.scheduler,
         )
         print(f"{name}: {page}")
+    return 0
+
+
+def _dry_run(options: argparse.Namespace, jobs: Sequence[tuple[str, str]]) -> int:
+    from hdnotes import runner
+    from hdnotes.wording import duration, in_bytes
+
+    rows = []
+    for name, profile in jobs:
+        costs = runner.estimate(name, profile, _given(options), options.device, options.refresh)
+        for cost in costs.itertuples():
+            work = (duration(cost.seconds), f"{cost.flops:.1e}", in_bytes(cost.memory_bytes))
+            rows.append((name, cost.kind, str(cost.cells), *work))
+        rows.append((name, "all", str(costs.cells.sum()), duration(costs.seconds.sum()), "", ""))
+    _print_table([("chapter", "kind", "cells", "time", "flop", "memory"), *rows])
     return 0
 
 
@@ -99,10 +118,14 @@ def _status(options: argparse.Namespace) -> int:
         )
         for row in rows
     ]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for line in table:
-        print("  ".join(map(str.ljust, line, widths)).rstrip())
+    _print_table(table)
     return 0
+
+
+def _print_table(lines: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(map(str.ljust, line, widths)).rstrip())
 
 
 def _merge(options: argparse.Namespace) -> int:
@@ -206,7 +229,14 @@ def _add_computing(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--refresh", action="store_true", help="compute again what other code has made"
     )
-    command.add_argument(
+    where = command.add_mutually_exclusive_group()
+    where.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what is left to compute and what it will take here: time, flop of the matrix "
+        "products, memory; found by running pieces of it, a few percent of the whole",
+    )
+    where.add_argument(
         "--scheduler",
         metavar="ADDRESS",
         help="let the workers of a Dask cluster compute, as in tcp://host:8786",

@@ -19,13 +19,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from hdnotes import devices
 from hdnotes.experiments import catalogue, parameters
-from hdnotes.store import store
+from hdnotes.store import rehearsal, store
 from hdnotes.store.merge import Merged
 from hdnotes.store.merge import merge as merged
 from hdnotes.store.store import Store
-from hdnotes.store.sweep import MissingResults, Results, cell_key, load, sweep
+from hdnotes.store.sweep import MissingResults, Results, cell_key, load, sweep, unfinished
 
 VERDICTS = ("holds", "partly", "fails", "undecided")
 #: Profiles that a page is drawn at unasked, the richest first; `smoke` is not for readers.
@@ -110,6 +112,30 @@ def compute(
         results = sweep(experiment, cells, place, device=device, refresh=refresh, before=fits)
     place.fold([cell_key(experiment, cell) for cell in cells])
     return results
+
+
+def estimate(
+    name: str,
+    profile: str = "quick",
+    given: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    refresh: bool = False,
+    layout: Layout | None = None,
+) -> pd.DataFrame:
+    """Return what `compute` would take on this machine, and write nothing.
+
+    Takes and refuses what `compute` does.
+
+    Returns
+    -------
+    DataFrame
+        As `hdnotes.store.rehearsal.estimate` gives it, for the cells that lack a result.
+    """
+    experiment, device = catalogue.load(name), devices.resolve(device)
+    resolved = parameters.resolve(experiment, profile, given, device=device)
+    place = (layout or Layout.default()).store(name)
+    cells = unfinished(experiment, experiment.cells(resolved), place, refresh=refresh)
+    return rehearsal.estimate(experiment, cells, device)
 
 
 def run(

@@ -274,6 +274,21 @@ def test_merging_a_folder_without_results_is_one_sentence(tmp_path, capsys):
     )
 
 
+@pytest.mark.parametrize("command", ["compute", "run"])
+def test_a_dry_run_says_what_is_left_and_writes_nothing(layout, capsys, command):
+    assert cli.main(["compute", "tiny", "-p", "d", "3"]) == 0
+    capsys.readouterr()
+    assert cli.main([command, "tiny", "--dry-run", "--profile", "quick"]) == 0
+    head, line, total = capsys.readouterr().out.splitlines()
+    assert head.split() == ["chapter", "kind", "cells", "time", "flop", "memory"]
+    assert line.split()[:3] == ["tiny", "line", "1"]
+    assert total.split()[:3] == ["tiny", "all", "1"]
+    assert len(layout.store("tiny").finished()) == 3
+    assert not layout.page("tiny").exists()
+    assert cli.main(["compute", "tiny", "--dry-run", "-p", "d", "3"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[:3] == ["tiny", "all", "0"]
+
+
 def test_a_scheduler_that_does_not_answer_is_one_sentence(monkeypatch, capsys):
     pytest.importorskip("distributed")
     monkeypatch.setattr(cluster, "PATIENCE_S", 0)

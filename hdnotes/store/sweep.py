@@ -145,11 +145,10 @@ def sweep(
         If the scheduler does not answer.
     """
     keys = {cell_key(experiment, cell): cell for cell in cells}
-    sources = {key: fingerprint(_code(experiment, cell)) for key, cell in keys.items()}
+    sources = {key: fingerprint(code_of(experiment, cell)) for key, cell in keys.items()}
 
     def done(key: str) -> bool:
-        cell = store.get(key)
-        return cell is not None and not (refresh and cell.manifest["source"] != sources[key])
+        return _done(store, key, sources[key] if refresh else None)
 
     waiting = [key for key in keys if not done(key)]
     if waiting and before:
@@ -187,6 +186,21 @@ def sweep(
     return load(experiment, cells, store)
 
 
+def unfinished(
+    experiment: Any, cells: Sequence[Mapping[str, Any]], store: Store, *, refresh: bool = False
+) -> list[Mapping[str, Any]]:
+    """Return the cells that `sweep` would compute."""
+    return [
+        cell
+        for cell in cells
+        if not _done(
+            store,
+            cell_key(experiment, cell),
+            fingerprint(code_of(experiment, cell)) if refresh else None,
+        )
+    ]
+
+
 def load(experiment: Any, cells: Sequence[Mapping[str, Any]], store: Store) -> Results:
     """Return results that are in the store, and compute nothing.
 
@@ -204,7 +218,7 @@ def load(experiment: Any, cells: Sequence[Mapping[str, Any]], store: Store) -> R
         [dict(cell) for cell in cells],
         [result.manifest for result in results],
         [{name: rows.to_pandas() for name, rows in result.tables.items()} for result in results],
-        [fingerprint(_code(experiment, cell)) for cell in cells],
+        [fingerprint(code_of(experiment, cell)) for cell in cells],
     )
 
 
@@ -244,10 +258,16 @@ def title(cell: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} = {value}" for name, value in cell.items())
 
 
-def _code(experiment: Any, cell: Mapping[str, Any]) -> Callable[..., dict[str, pd.DataFrame]]:
+def code_of(experiment: Any, cell: Mapping[str, Any]) -> Callable[..., dict[str, pd.DataFrame]]:
     """Return the function that computes a cell."""
     runs = getattr(experiment, "RUNS", None)
     return runs[cell["kind"]] if runs else experiment.run
+
+
+def _done(store: Store, key: str, source: str | None) -> bool:
+    """Tell whether a result is there, and made by this source if one is asked for."""
+    cell = store.get(key)
+    return cell is not None and source in (None, cell.manifest["source"])
 
 
 def _found(experiment: Any, cells: Sequence[Mapping[str, Any]], store: Store) -> list[Cell | None]:
@@ -292,7 +312,7 @@ def _at_worker(
     experiment: Any, cell: Mapping[str, Any], device: str, source: str, key: str
 ) -> Made:
     """Run one cell on a worker, if its code is that of who asks."""
-    if fingerprint(_code(experiment, cell)) != source:
+    if fingerprint(code_of(experiment, cell)) != source:
         raise ValueError(
             f"a worker at {platform.node()} holds other code of {experiment.NAME} than this "
             "process; all have to run the same checkout."
@@ -314,7 +334,7 @@ def _made(
 def _compute(experiment: Any, cell: Mapping[str, Any], device: str, source: str) -> Made:
     memory.forget_peak(device)
     start = time.perf_counter()
-    tables = _code(experiment, cell)(dict(cell), device)
+    tables = code_of(experiment, cell)(dict(cell), device)
     seconds = time.perf_counter() - start + checkpoints.earlier_s()
     manifest = {
         "experiment": experiment.NAME,

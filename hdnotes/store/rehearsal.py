@@ -1,0 +1,144 @@
+"""Rehearsal: what cells will take, from short runs of the same cells on the same device.
+
+A cell's length is what its fields that count steps, epochs or batches say, and its time is taken
+as a line in its length, which two short runs draw. So setting up is counted once and training in
+full; trials that would stop early are not foreseen, which makes the estimate an upper bound there.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
+
+from hdnotes import devices, memory
+from hdnotes.store.files import canonical
+from hdnotes.store.sweep import code_of
+
+#: Last words of the names of the fields that say how long a cell is.
+LENGTHS = ("steps", "epochs", "batches", "recorded")
+#: Fields that name a draw: cells that differ in nothing else take the same.
+DRAWS = ("trial", "first_set")
+#: The shortest run, as a share of the whole; and what a longer one has to add to be believed, in s.
+SHORTEST, ENOUGH_S = 1 / 512, 0.25
+
+Code = Callable[[dict[str, Any], str], dict[str, pd.DataFrame]]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What computing takes.
+
+    Parameters
+    ----------
+    seconds : wall time
+    flops : floating-point operations in matrix products and convolutions
+    memory_bytes : the most that is held
+    """
+
+    seconds: float
+    flops: float
+    memory_bytes: int
+
+
+def estimate(experiment: Any, cells: Sequence[Mapping[str, Any]], device: str) -> pd.DataFrame:
+    """Return what cells will take, a row for each kind.
+
+    Parameters
+    ----------
+    experiment, cells : as `hdnotes.store.sweep.sweep` takes them
+    device : "cpu" or "cuda"
+
+    Returns
+    -------
+    DataFrame
+        `kind`, `cells`, `seconds` and `flops` summed over them, `memory_bytes` the most of any.
+    """
+    costs: dict[str, Cost] = {}
+    rows = []
+    for cell in tqdm(cells, desc=f"rehearsing {experiment.NAME}", unit="cell", file=sys.stderr):
+        same = canonical({name: cell[name] for name in cell if name not in DRAWS})
+        if same not in costs:
+            costs[same] = rehearse(code_of(experiment, cell), cell, device)
+        rows.append({"kind": cell.get("kind", experiment.NAME), "cells": 1, **vars(costs[same])})
+    names = ["kind", "cells", "seconds", "flops", "memory_bytes"]
+    totals = {name: "max" if name == "memory_bytes" else "sum" for name in names[1:]}
+    return pd.DataFrame(rows, columns=names).groupby("kind", sort=False).agg(totals).reset_index()
+
+
+def rehearse(code: Code, cell: Mapping[str, Any], device: str) -> Cost:
+    """Return what a cell will take.
+
+    Raises
+    ------
+    Exception
+        What the cell itself raises at its full length. Shorter runs may fail, as a fit does that
+        has too few points: a longer one is tried.
+    """
+    runs: list[tuple[float, float]] = []  # (share of the whole, seconds)
+    memory.forget_peak(device)
+    for share in _shares(cell):
+        try:
+            runs.append((share, _seconds(code, shortened(cell, share), device)))
+        except Exception:
+            if share == 1:
+                raise
+            continue
+        if share == 1 or (len(runs) > 1 and runs[-1][1] - runs[-2][1] >= ENOUGH_S):
+            break
+    held = devices.peak_memory_bytes(device)
+    counted = [(share, _flops(code, shortened(cell, share), device)) for share, _ in runs[:2]]
+    return Cost(_at_full_length(runs[-2:]), _at_full_length(counted), held)
+
+
+def shortened(cell: Mapping[str, Any], share: float) -> dict[str, Any]:
+    """Return a cell with its lengths cut to a share.
+
+    Examples
+    --------
+    >>> shortened({"d": 64, "steps": 1000, "gamp_steps": 400}, 0.1)
+    {'d': 64, 'steps': 100, 'gamp_steps': 40}
+    """
+    return {**cell, **{name: max(1, round(cell[name] * share)) for name in _lengths(cell)}}
+
+
+def _lengths(cell: Mapping[str, Any]) -> list[str]:
+    return [
+        name
+        for name, value in cell.items()
+        if name.split("_")[-1] in LENGTHS and isinstance(value, int)
+    ]
+
+
+def _shares(cell: Mapping[str, Any]) -> Iterator[float]:
+    """Yield shares that double, those that change the cell."""
+    share, longest = SHORTEST, max((cell[name] for name in _lengths(cell)), default=0)
+    while share < 1:
+        if longest * share >= 2:
+            yield share
+        share *= 2
+    yield 1.0
+
+
+def _at_full_length(runs: Sequence[tuple[float, float]]) -> float:
+    """Draw the line through the last two runs and return its value at the whole."""
+    (share, value), before = runs[-1], runs[:-1]
+    for shorter, less in before:
+        value += max(value - less, 0.0) / (share - shorter) * (1 - share)
+    return value
+
+
+def _seconds(code: Code, cell: dict[str, Any], device: str) -> float:
+    begin = time.perf_counter()
+    code(cell, device)
+    return time.perf_counter() - begin
+
+
+def _flops(code: Code, cell: dict[str, Any], device: str) -> float:
+    with FlopCounterMode(display=False) as counter:
+        code(cell, device)
+    return float(counter.get_total_flops())

@@ -1,0 +1,84 @@
+import pandas as pd
+import pytest
+import torch
+
+from hdnotes.store import rehearsal
+from hdnotes.store.rehearsal import estimate, rehearse
+
+SETUP_S, STEP_S = 3.0, 0.01
+
+
+class Chapter:
+    """Trains on a clock of its own: setting up takes 3 s, a step 10 ms and a matrix product."""
+
+    NAME, VERSION = "chapter", 1
+
+    def __init__(self, monkeypatch, least=1):
+        self.now, self.least, self.lengths = 0.0, least, []
+        monkeypatch.setattr("time.perf_counter", lambda: self.now)
+        self.RUNS = {"train": self.train}
+
+    def train(self, cell, device):
+        self.lengths.append(cell["steps"])
+        if cell["steps"] < self.least:
+            raise ValueError("too few steps for a fit")
+        self.now += SETUP_S + STEP_S * cell["steps"] * cell.get("epochs", 1)
+        a = torch.ones(4, 4)
+        for _ in range(cell["steps"] + 5):
+            a @ a
+        return {"rows": pd.DataFrame()}
+
+
+@pytest.fixture
+def chapter(monkeypatch):
+    return Chapter(monkeypatch)
+
+
+def test_two_short_runs_foretell_the_whole(chapter):
+    cost = rehearse(chapter.train, {"steps": 100_000}, "cpu")
+    assert cost.seconds == pytest.approx(SETUP_S + STEP_S * 100_000, rel=0.01)
+    assert cost.flops == pytest.approx((100_000 + 5) * 2 * 4**3, rel=0.01)
+    assert cost.memory_bytes > 2**20
+    assert sum(chapter.lengths) < 100_000 / 50
+
+
+def test_a_run_that_adds_little_is_followed_by_a_longer_one(chapter, monkeypatch):
+    monkeypatch.setattr(rehearsal, "ENOUGH_S", 200 * STEP_S)
+    rehearse(chapter.train, {"steps": 1024}, "cpu")
+    assert chapter.lengths[:9] == [2, 4, 8, 16, 32, 64, 128, 256, 512]
+    assert 1024 not in chapter.lengths
+
+
+def test_a_short_cell_is_run_whole_and_known_exactly(chapter):
+    cost = rehearse(chapter.train, {"steps": 7}, "cpu")
+    assert cost.seconds == pytest.approx(SETUP_S + 7 * STEP_S)
+    assert chapter.lengths.count(7) >= 1
+
+
+def test_a_length_that_is_too_short_for_the_cell_is_passed_over(monkeypatch):
+    chapter = Chapter(monkeypatch, least=1000)
+    cost = rehearse(chapter.train, {"steps": 100_000}, "cpu")
+    assert cost.seconds == pytest.approx(SETUP_S + STEP_S * 100_000, rel=0.01)
+
+
+def test_what_the_whole_cell_raises_is_raised(monkeypatch):
+    chapter = Chapter(monkeypatch, least=1000)
+    with pytest.raises(ValueError, match="too few steps"):
+        rehearse(chapter.train, {"steps": 999}, "cpu")
+
+
+def test_an_estimate_adds_cells_up_and_rehearses_what_differs(chapter):
+    cells = [
+        {"kind": "train", "steps": steps, "trial": t} for steps in (10, 20) for t in range(5)
+    ]
+    costs = estimate(chapter, cells, "cpu")
+    (row,) = costs.to_dict("records")
+    assert (row["kind"], row["cells"]) == ("train", 10)
+    assert row["seconds"] == pytest.approx(5 * (2 * SETUP_S + 30 * STEP_S))
+    assert chapter.lengths.count(20) <= 2
+
+
+def test_nothing_left_costs_nothing(chapter):
+    costs = estimate(chapter, [], "cpu")
+    assert list(costs.columns) == ["kind", "cells", "seconds", "flops", "memory_bytes"]
+    assert costs.empty
