@@ -68,9 +68,7 @@ def test_what_the_whole_cell_raises_is_raised(monkeypatch):
 
 
 def test_an_estimate_adds_cells_up_and_rehearses_what_differs(chapter):
-    cells = [
-        {"kind": "train", "steps": steps, "trial": t} for steps in (10, 20) for t in range(5)
-    ]
+    cells = [{"kind": "train", "steps": steps, "trial": t} for steps in (10, 20) for t in range(5)]
     costs = estimate(chapter, cells, "cpu")
     (row,) = costs.to_dict("records")
     assert (row["kind"], row["cells"]) == ("train", 10)
