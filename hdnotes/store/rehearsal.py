@@ -24,7 +24,7 @@ LENGTHS = ("steps", "epochs", "batches", "recorded")
 #: Fields that name a draw: cells that differ in nothing else take the same.
 DRAWS = ("trial", "first_set")
 #: The shortest run, as a share of the whole; and what a longer one has to add to be believed, in s.
-SHORTEST, ENOUGH_S = 1 / 512, 0.25
+SHORTEST, ENOUGH_S = 1 / 4096, 0.25
 
 Code = Callable[[dict[str, Any], str], dict[str, pd.DataFrame]]
 
@@ -79,20 +79,21 @@ def rehearse(code: Code, cell: Mapping[str, Any], device: str) -> Cost:
         What the cell itself raises at its full length. Shorter runs may fail, as a fit does that
         has too few points: a longer one is tried.
     """
-    runs: list[tuple[float, float]] = []  # (share of the whole, seconds)
+    runs: list[tuple[float, dict[str, Any], float]] = []  # share of the whole, cell, seconds
     memory.forget_peak(device)
-    for share in _shares(cell):
+    for share, short in _shorter(cell):
         try:
-            runs.append((share, _seconds(code, shortened(cell, share), device)))
+            runs.append((share, short, _seconds(code, short, device)))
         except Exception:
             if share == 1:
                 raise
             continue
-        if share == 1 or (len(runs) > 1 and runs[-1][1] - runs[-2][1] >= ENOUGH_S):
+        if share == 1 or (len(runs) > 1 and runs[-1][2] - runs[-2][2] >= ENOUGH_S):
             break
     held = devices.peak_memory_bytes(device)
-    counted = [(share, _flops(code, shortened(cell, share), device)) for share, _ in runs[:2]]
-    return Cost(_at_full_length(runs[-2:]), _at_full_length(counted), held)
+    timed = [(share, seconds) for share, _, seconds in runs[-2:]]
+    counted = [(share, _flops(code, short, device)) for share, short, _ in runs[:2]]
+    return Cost(_at_full_length(timed), _at_full_length(counted), held)
 
 
 def shortened(cell: Mapping[str, Any], share: float) -> dict[str, Any]:
@@ -114,14 +115,16 @@ def _lengths(cell: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _shares(cell: Mapping[str, Any]) -> Iterator[float]:
-    """Yield shares that double, those that change the cell."""
-    share, longest = SHORTEST, max((cell[name] for name in _lengths(cell)), default=0)
-    while share < 1:
-        if longest * share >= 2:
-            yield share
-        share *= 2
-    yield 1.0
+def _shorter(cell: Mapping[str, Any]) -> Iterator[tuple[float, dict[str, Any]]]:
+    """Yield (share, cell): shorter ones, each four times the last, then the whole."""
+    longest = max(_lengths(cell), key=cell.__getitem__, default=None)
+    share = SHORTEST
+    while longest and share < 1:
+        short = shortened(cell, share)
+        if short[longest] > 1:
+            yield short[longest] / cell[longest], short
+        share *= 4
+    yield 1.0, dict(cell)
 
 
 def _at_full_length(runs: Sequence[tuple[float, float]]) -> float:
@@ -133,9 +136,14 @@ def _at_full_length(runs: Sequence[tuple[float, float]]) -> float:
 
 
 def _seconds(code: Code, cell: dict[str, Any], device: str) -> float:
-    begin = time.perf_counter()
+    """Return what a run takes on a machine that does nothing else.
+
+    On a CPU with one thread that is the time that its process was given.
+    """
+    begin, given = time.perf_counter(), time.process_time()
     code(cell, device)
-    return time.perf_counter() - begin
+    wall = time.perf_counter() - begin
+    return wall if device == "cuda" else min(wall, time.process_time() - given)
 
 
 def _flops(code: Code, cell: dict[str, Any], device: str) -> float:

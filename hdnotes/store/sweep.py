@@ -333,9 +333,10 @@ def _made(
 
 def _compute(experiment: Any, cell: Mapping[str, Any], device: str, source: str) -> Made:
     memory.forget_peak(device)
-    start = time.perf_counter()
+    start, given = time.perf_counter(), time.process_time()
     tables = code_of(experiment, cell)(dict(cell), device)
-    seconds = time.perf_counter() - start + checkpoints.earlier_s()
+    earlier = checkpoints.earlier_s()
+    seconds, busy = time.perf_counter() - start + earlier, time.process_time() - given + earlier
     manifest = {
         "experiment": experiment.NAME,
         "version": experiment.VERSION,
@@ -348,6 +349,7 @@ def _compute(experiment: Any, cell: Mapping[str, Any], device: str, source: str)
         "threads": devices.threads(),
         "seed": str(cell.get("seed", title(cell))),
         "wall_time_s": round(seconds, 3),
+        "cpu_time_s": round(busy, 3),
         "peak_memory_bytes": devices.peak_memory_bytes(device),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
