@@ -18,7 +18,7 @@ from torch import Tensor
 
 from hdnotes.experiments.instances import final_errors
 from hdnotes.experiments.parameters import parameter
-from hdnotes.experiments.students import epochs
+from hdnotes.experiments.students import curve_point, grouped
 from hdnotes.long_training import Visit
 from hdnotes.problems.phase_retrieval import sample_count
 
@@ -99,31 +99,16 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
 
 
 def _point(p: Parameters, alpha: float, batches: str, **change: Any) -> Iterator[dict[str, Any]]:
-    """Yield the cells of one point, each a few data sets."""
-    most = next((count for size, count in SETS_A_CELL if p.features <= size), 1)
-    for first in range(0, p.data_sets, most):
-        yield {
-            "kind": "loss",
-            "channel": ABSOLUTE,
-            "instances": QUADRATIC,
-            "features": p.features,
-            "alpha": alpha,
-            "hidden": 1,
-            "batches": batches,
-            "momenta": METHODS[batches],
-            "learning_rate": p.learning_rate,
-            "momentum_rate": p.learning_rate,
-            "momentum": p.momentum,
-            "batch_fraction": p.batch_fraction,
-            "persistence": p.persistence,
-            "epochs": epochs(p.features, p.epochs_factor),
-            "teacher": "sphere",
-            "judged_on": "overlap",
-            "first_set": first,
-            "sets": min(most, p.data_sets - first),
-            "starts": p.starts,
-            **change,
-        }
+    """Yield the cells of one point."""
+    shared: dict[str, Any] = {
+        "kind": "loss",
+        "channel": ABSOLUTE,
+        "instances": QUADRATIC,
+        "momenta": METHODS[batches],
+        "momentum_rate": p.learning_rate,
+    }
+    cell = curve_point(p, p.features, alpha, batches, **shared | change)
+    yield from grouped(cell, p.data_sets, SETS_A_CELL)
 
 
 def memory(p: Parameters) -> int:

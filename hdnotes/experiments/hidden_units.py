@@ -22,9 +22,11 @@ from hdnotes import seeds
 from hdnotes.experiments.parameters import parameter
 from hdnotes.experiments.students import (
     ERRORS,
+    curve_point,
     draw_problem,
     epochs,
     final_errors,
+    grouped,
     last_batches,
     method_name,
     steps_an_epoch,
@@ -151,24 +153,11 @@ def _success(p: Parameters) -> Iterator[dict[str, Any]]:
 def _points(
     p: Parameters, alphas: Sequence[float], batches: str, **change: Any
 ) -> Iterator[dict[str, Any]]:
-    """Yield a curve's cells, a few data sets in each."""
-    most = next((count for size, count in SETS_A_CELL if p.features <= size), 1)
+    """Yield a curve's cells."""
     for alpha in alphas:
-        for first in range(0, p.data_sets, most):
-            point = {
-                "kind": "success",
-                "features": p.features,
-                "alpha": alpha,
-                "hidden": TWO,
-                "batches": batches,
-                "learning_rate": p.learning_rate,
-                "persistence": p.persistence,
-                "epochs": epochs(p.features, p.epochs_factor),
-                "first_set": first,
-                "sets": min(most, p.data_sets - first),
-                "starts": p.starts,
-            }
-            yield _cell(p, **point | change)
+        own: dict[str, Any] = {"hidden": TWO} | change
+        cell = curve_point(p, p.features, alpha, batches, **own)
+        yield from grouped(cell, p.data_sets, SETS_A_CELL)
 
 
 def _curves(p: Parameters) -> Iterator[dict[str, Any]]:
@@ -195,36 +184,27 @@ def _spectra(p: Parameters) -> Iterator[dict[str, Any]]:
 
 
 def _by_set(
-    p: Parameters, hidden: int, momentum: str, *, factor: float = 1.0, **change: Any
+    p: Parameters,
+    hidden: int,
+    momentum: str,
+    *,
+    batches: str = "persistent",
+    factor: float = 1.0,
+    **change: Any,
 ) -> Iterator[dict[str, Any]]:
     """Yield a cell for each data set, where P-SGD switches at the same rate for every d and eta."""
     scale = hidden * factor
-    for number in range(p.curve_sets):
-        yield _cell(
-            p,
-            features=p.curve_features,
-            hidden=hidden,
-            momenta=[momentum],
-            learning_rate=round(p.unit_rate * scale, 9),
-            persistence=p.persistence * scale,
-            epochs=epochs(p.curve_features, p.curve_epochs_factor),
-            first_set=number,
-            sets=1,
-            starts=p.curve_starts,
-            factor=factor,
-            **{"batches": "persistent"} | change,
-        )
-
-
-def _cell(p: Parameters, **values: Any) -> dict[str, Any]:
-    return {
-        "channel": "quadratic",
-        "momentum": p.momentum,
-        "batch_fraction": p.batch_fraction,
-        "teacher": "sphere",
-        "judged_on": "overlap",
-        **values,
+    shared: dict[str, Any] = {
+        "hidden": hidden,
+        "momenta": [momentum],
+        "learning_rate": round(p.unit_rate * scale, 9),
+        "persistence": p.persistence * scale,
+        "epochs": epochs(p.curve_features, p.curve_epochs_factor),
+        "starts": p.curve_starts,
+        "factor": factor,
     }
+    cell = curve_point(p, p.curve_features, batches=batches, **shared | change)
+    yield from grouped(cell, p.curve_sets, ())
 
 
 def memory(p: Parameters) -> int:

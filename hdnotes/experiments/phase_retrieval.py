@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hdnotes.experiments.parameters import parameter
-from hdnotes.experiments.students import epochs, final_errors
+from hdnotes.experiments.students import curve_point, final_errors, grouped
 from hdnotes.problems.phase_retrieval import sample_count
 
 NAME = "phase_retrieval"
@@ -118,11 +118,13 @@ def _methods(p: Parameters) -> Iterator[dict[str, Any]]:
         crossings = [CROSSINGS[batches, momentum] for momentum in (True, False)]
         for alpha in p.persistent_alphas if batches == "persistent" else p.alphas:
             near = min(crossings) / NEAR <= alpha <= max(crossings) * NEAR
-            point = _point(p, p.features, batches, alpha, momenta=list(NESTEROV))
-            yield from _grouped(point, p.near_data_sets if near else p.data_sets)
-    point = _point(p, p.features, "persistent", p.check_alpha, momenta=list(NESTEROV))
+            shared = curve_point(p, p.features, alpha, batches, momenta=list(NESTEROV))
+            yield from grouped(shared, p.near_data_sets if near else p.data_sets, SETS_A_CELL)
+    shared = curve_point(
+        p, p.features, p.check_alpha, "persistent", momenta=list(NESTEROV), kind="check"
+    )
     for way in ({"judged_on": "100 points"}, {"teacher": "as drawn"}, {}):
-        yield from _grouped({**point, "kind": "check", **way}, p.data_sets)
+        yield from grouped({**shared, **way}, p.data_sets, SETS_A_CELL)
 
 
 def _sizes(p: Parameters) -> Iterator[dict[str, Any]]:
@@ -131,7 +133,8 @@ def _sizes(p: Parameters) -> Iterator[dict[str, Any]]:
         again = size == p.features
         yield from _persistent(p, size, p.persistent_alphas, STANDARD[again:])
         for alpha in () if again else p.alphas:
-            yield from _grouped(_point(p, size, "full", alpha, momenta=["none"]), p.data_sets)
+            shared = curve_point(p, size, alpha, "full", momenta=["none"])
+            yield from grouped(shared, p.data_sets, SETS_A_CELL)
 
 
 def _rates(p: Parameters) -> Iterator[dict[str, Any]]:
@@ -160,37 +163,8 @@ def _persistent(
 ) -> Iterator[dict[str, Any]]:
     """Yield the cells of a curve of P-SGD, with and without momentum."""
     for alpha in alphas:
-        point = _point(p, features, "persistent", alpha, momenta=list(momenta), **change)
-        yield from _grouped(point, p.data_sets)
-
-
-def _point(
-    p: Parameters, features: int, batches: str, alpha: float, **change: Any
-) -> dict[str, Any]:
-    return {
-        "kind": "success",
-        "channel": "quadratic",
-        "features": features,
-        "alpha": alpha,
-        "hidden": 1,
-        "batches": batches,
-        "learning_rate": p.learning_rate,
-        "momentum": p.momentum,
-        "batch_fraction": p.batch_fraction,
-        "persistence": p.persistence,
-        "epochs": epochs(features, p.epochs_factor),
-        "teacher": "sphere",
-        "judged_on": "overlap",
-        "starts": p.starts,
-        **change,
-    }
-
-
-def _grouped(point: dict[str, Any], sets: int) -> Iterator[dict[str, Any]]:
-    """Split a point into cells of a few data sets."""
-    most = next((count for size, count in SETS_A_CELL if point["features"] <= size), 1)
-    for first in range(0, sets, most):
-        yield {**point, "first_set": first, "sets": min(most, sets - first)}
+        shared = curve_point(p, features, alpha, "persistent", momenta=list(momenta), **change)
+        yield from grouped(shared, p.data_sets, SETS_A_CELL)
 
 
 def memory(p: Parameters) -> int:

@@ -18,7 +18,7 @@ chapter whose steps are not torch's SGD, whose points are disturbed by noise or 
 otherwise says so to `train_students`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from math import ceil, log2
 from typing import Any
@@ -74,6 +74,50 @@ def epochs(features: int, factor: float = 2000) -> int:
     [18005, 20002, 22001, 24000]
     """
     return int(factor * log2(features + 1))
+
+
+def curve_point(
+    p: Any,
+    features: int,
+    alpha: float,
+    batches: str,
+    *,
+    learning_rate: float | None = None,
+    **change: Any,
+) -> dict[str, Any]:
+    """Return what the cells of a point share, from a chapter's parameters; then what differs."""
+    return {
+        "kind": "success",
+        "channel": "quadratic",
+        "features": features,
+        "alpha": alpha,
+        "hidden": 1,
+        "batches": batches,
+        "learning_rate": p.learning_rate if learning_rate is None else learning_rate,
+        "momentum": p.momentum,
+        "batch_fraction": p.batch_fraction,
+        "persistence": p.persistence,
+        "epochs": epochs(features, p.epochs_factor),
+        "teacher": "sphere",
+        "judged_on": "overlap",
+        "starts": p.starts,
+        **change,
+    }
+
+
+def grouped(
+    shared: dict[str, Any], sets: int, most: Sequence[tuple[int, int]]
+) -> Iterator[dict[str, Any]]:
+    """Yield a point's cells, a few data sets each: at most so many up to a size p, beyond it one.
+
+    Examples
+    --------
+    >>> [cell["sets"] for cell in grouped({"features": 512}, 5, ((128, 9), (1024, 2)))]
+    [2, 2, 1]
+    """
+    size = next((count for features, count in most if shared["features"] <= features), 1)
+    for first in range(0, sets, size):
+        yield {**shared, "first_set": first, "sets": min(size, sets - first)}
 
 
 def setting(momentum: str, coefficient: float, learning_rate: float) -> Setting:

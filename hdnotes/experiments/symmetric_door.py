@@ -25,8 +25,10 @@ from torch.nn.functional import cosine_similarity
 from hdnotes.experiments.instances import final_errors
 from hdnotes.experiments.parameters import parameter
 from hdnotes.experiments.students import (
+    curve_point,
     draw_problem,
     epochs,
+    grouped,
     learning_curves,
     start_names,
     trials_of,
@@ -131,7 +133,7 @@ def _losses(p: Parameters) -> Iterator[dict[str, Any]]:
     for alpha in sorted(p.alphas, key=lambda alpha: abs(alpha - p.check_alpha)):
         for batches in BATCHES:
             for channel in (LOGISTIC, SQUARE):
-                yield from _grouped(p, _point(p, alpha, batches, channel=channel))
+                yield from _cells(p, alpha, batches, channel=channel)
 
 
 def _hidden(p: Parameters) -> Iterator[dict[str, Any]]:
@@ -141,12 +143,12 @@ def _hidden(p: Parameters) -> Iterator[dict[str, Any]]:
     for alpha in sorted(p.hidden_alphas, key=lambda alpha: abs(alpha - p.check_alpha)):
         for batches in BATCHES:
             for hidden in (1, 2):
-                yield from _grouped(p, _point(p, alpha, batches, hidden=hidden, **same))
+                yield from _cells(p, alpha, batches, hidden=hidden, **same)
 
 
 def _control(p: Parameters) -> Iterator[dict[str, Any]]:
     for alpha in sorted({*p.alphas, p.check_alpha}):
-        point = {
+        cell = {
             "kind": "control",
             "channel": INSTANCES,
             "features": p.features,
@@ -158,7 +160,7 @@ def _control(p: Parameters) -> Iterator[dict[str, Any]]:
             "starts": p.starts,
             "gamp_steps": p.gamp_steps,
         }
-        yield from _grouped(p, point)
+        yield from grouped(cell, p.data_sets, SETS_A_CELL)
 
 
 def _time(p: Parameters) -> Iterator[dict[str, Any]]:
@@ -167,17 +169,15 @@ def _time(p: Parameters) -> Iterator[dict[str, Any]]:
     for batches in ("persistent", "full"):
         for momentum in MOMENTA:
             rate = p.learning_rate if momentum == "none" else p.small_rate
-            change = {"kind": "time", "epochs": budget, "momenta": [momentum]}
-            point = _point(p, p.check_alpha, batches, **change, learning_rate=rate)
-            yield from _grouped(p, point)
+            change = {"epochs": budget, "momenta": [momentum], "learning_rate": rate}
+            yield from _cells(p, p.check_alpha, batches, kind="time", **change)
 
 
 def _teacher(p: Parameters) -> Iterator[dict[str, Any]]:
     for batches in ("persistent", "full"):
-        point = _point(p, p.check_alpha, batches, kind="teacher")
         for teacher in ("sphere", "as drawn"):
             change = {"instances": NORMAL, "teacher": teacher, "momenta": ["none"]}
-            yield from _grouped(p, {**point, **change})
+            yield from _cells(p, p.check_alpha, batches, kind="teacher", **change)
 
 
 def _rate(p: Parameters) -> Iterator[dict[str, Any]]:
@@ -187,37 +187,20 @@ def _rate(p: Parameters) -> Iterator[dict[str, Any]]:
     budget = epochs(p.features, p.hidden_epochs_factor)
     for batches in ("persistent", "full"):
         change = {"kind": "rate", "hidden": 2, "epochs": budget, **twice}
-        yield from _grouped(p, _point(p, p.check_alpha, batches, **change))
+        yield from _cells(p, p.check_alpha, batches, **change)
 
 
-def _point(p: Parameters, alpha: float, batches: str, **change: Any) -> dict[str, Any]:
-    return {
+def _cells(p: Parameters, alpha: float, batches: str, **change: Any) -> Iterator[dict[str, Any]]:
+    """Yield the cells of one point."""
+    shared: dict[str, Any] = {
         "kind": "losses",
         "channel": LOGISTIC,
         "instances": INSTANCES,
-        "features": p.features,
-        "alpha": alpha,
-        "hidden": 1,
-        "batches": batches,
         "momenta": list(MOMENTA),
-        "learning_rate": p.learning_rate,
         "momentum_rate": p.small_rate,
-        "momentum": p.momentum,
-        "batch_fraction": p.batch_fraction,
-        "persistence": p.persistence,
-        "epochs": epochs(p.features, p.epochs_factor),
-        "teacher": "sphere",
-        "judged_on": "overlap",
-        "starts": p.starts,
-        **change,
     }
-
-
-def _grouped(p: Parameters, point: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Split a point into cells of a few data sets."""
-    most = next((count for size, count in SETS_A_CELL if point["features"] <= size), 1)
-    for first in range(0, p.data_sets, most):
-        yield {**point, "first_set": first, "sets": min(most, p.data_sets - first)}
+    cell = curve_point(p, p.features, alpha, batches, **shared | change)
+    yield from grouped(cell, p.data_sets, SETS_A_CELL)
 
 
 def memory(p: Parameters) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from hdnotes.experiments.parameters import parameter
-from hdnotes.experiments.students import epochs, final_errors, setting, trials_of
+from hdnotes.experiments.students import curve_point, final_errors, grouped, setting, trials_of
 from hdnotes.problems.phase_retrieval import sample_count
 
 NAME = "threshold"
@@ -140,28 +140,9 @@ def _times(p: Parameters) -> Iterator[dict[str, Any]]:
 def _point(
     p: Parameters, features: int, batches: str, momentum: str, alpha: float, rate: float
 ) -> Iterator[dict[str, Any]]:
-    """Yield a point's cells, a few data sets each."""
-    most = next((count for size, count in SETS_A_CELL if features <= size), 1)
-    for first in range(0, p.data_sets, most):
-        yield {
-            "kind": "success",
-            "channel": "quadratic",
-            "features": features,
-            "alpha": alpha,
-            "hidden": 1,
-            "batches": batches,
-            "momenta": [momentum],
-            "learning_rate": rate,
-            "momentum": p.momentum,
-            "batch_fraction": p.batch_fraction,
-            "persistence": p.persistence,
-            "epochs": epochs(features, p.epochs_factor),
-            "first_set": first,
-            "sets": min(most, p.data_sets - first),
-            "starts": p.starts,
-            "teacher": "sphere",
-            "judged_on": "overlap",
-        }
+    """Yield a point's cells."""
+    change: dict[str, Any] = {"momenta": [momentum], "learning_rate": rate}
+    yield from grouped(curve_point(p, features, alpha, batches, **change), p.data_sets, SETS_A_CELL)
 
 
 def memory(p: Parameters) -> int:
