@@ -2,10 +2,19 @@
 
 import os
 import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+from torch.overrides import TorchFunctionMode
 
 #: A budget of bytes that binds nothing.
 UNLIMITED = 1 << 62
@@ -48,6 +57,53 @@ def cache_bytes() -> int:
     texts = [path.read_text().strip() for path in folder.glob("index*/size")]
     sizes = [int(text[:-1]) << {"K": 10, "M": 20}[text[-1]] for text in texts if text[-1:] in "KM"]
     return max(sizes, default=16 << 20) // 8
+
+
+class _Float32Products(TorchFunctionMode):
+    """Multiply bfloat16 matrices in float32 and round the result to bfloat16."""
+
+    PRODUCTS = (torch.addmm, torch.matmul, torch.mm, Tensor.__matmul__, Tensor.matmul, Tensor.mm)
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        given = kwargs or {}
+        if function in self.PRODUCTS and args[0].dtype == torch.bfloat16:
+            return function(*(factor.float() for factor in args), **given).bfloat16()
+        return function(*args, **given)
+
+
+@contextmanager
+def bfloat16_products() -> Iterator[None]:
+    """Let torch's Muon, which multiplies in bfloat16, do so at full speed on every CPU.
+
+    A CPU that has no instructions for bfloat16 takes a hundred times longer than in float32. A
+    product in float32, rounded to bfloat16, is what those instructions give, but for the order of
+    their sums. Everywhere else nothing changes.
+    """
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        yield
+        return
+    mode = _Float32Products()
+
+    def enter(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        if isinstance(optimizer, torch.optim.Muon):
+            mode.__enter__()
+
+    def leave(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        if isinstance(optimizer, torch.optim.Muon):
+            mode.__exit__(None, None, None)
+
+    hooks = register_optimizer_step_pre_hook(enter), register_optimizer_step_post_hook(leave)
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def threads() -> int:

@@ -141,7 +141,8 @@ def _seconds(code: Code, cell: dict[str, Any], device: str) -> float:
     On a CPU with one thread that is the time that its process was given.
     """
     begin, given = time.perf_counter(), time.process_time()
-    code(cell, device)
+    with devices.bfloat16_products():
+        code(cell, device)
     wall = time.perf_counter() - begin
     return wall if device == "cuda" else min(wall, time.process_time() - given)
 

@@ -334,7 +334,8 @@ def _made(
 def _compute(experiment: Any, cell: Mapping[str, Any], device: str, source: str) -> Made:
     memory.forget_peak(device)
     start, given = time.perf_counter(), time.process_time()
-    tables = code_of(experiment, cell)(dict(cell), device)
+    with devices.bfloat16_products():
+        tables = code_of(experiment, cell)(dict(cell), device)
     earlier = checkpoints.earlier_s()
     seconds, busy = time.perf_counter() - start + earlier, time.process_time() - given + earlier
     manifest = {
