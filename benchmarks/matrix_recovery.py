@@ -76,7 +76,8 @@ def main() -> None:
         name = f"square, sizes {', '.join(map(str, sizes))}, 12 methods x {repeats}"
         report(name, found, target)
         held = [max(peak(pair[k]) for pair in pairs) for k in range(2)]
-        print(f"{'peak memory':58s} {held[0]:.0f} MiB one by one, {held[1]:.0f} MiB in lockstep")
+        for way, most in zip(("one by one", "in lockstep"), held, strict=True):
+            report(f"peak memory, {name}, {way}", [most], unit="MiB")
 
 
 if __name__ == "__main__":

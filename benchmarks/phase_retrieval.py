@@ -5,7 +5,6 @@ lockstep beside the machine's own matrix products at the same shapes, measured i
 """
 
 import os
-import statistics
 from functools import partial
 
 import torch
@@ -84,14 +83,15 @@ def main() -> None:
         report(name, ratio(partial(plain, problem, start), partial(fast, problem, start)), 3)
         fast_s = [seconds(partial(fast, problem, start)) for _ in range(5)]
         bare_s = [seconds(partial(products, problem, start)) for _ in range(5)]
-        share = statistics.median(b / f for b, f in zip(bare_s, fast_s, strict=True))
-        middle = statistics.median(fast_s)
-        flops = 4 * P * n * TRIALS * STEPS
-        print(
-            f"  {TRIALS * STEPS / middle:,.0f} trial-steps/s, {flops / middle / 1e9:.0f} Gflop/s; "
-            f"the bare matrix products take {share:.0%} of that time",
-            flush=True,
+        report(
+            f"bare matrix products in the time of {name}",
+            [b / f for b, f in zip(bare_s, fast_s, strict=True)],
+            0.6,
+            "of it",
         )
+        report(f"speed of {name}", [TRIALS * STEPS / s for s in fast_s], unit="trial-steps/s")
+        flops = 4 * P * n * TRIALS * STEPS
+        report(f"rate of {name}", [flops / s / 1e9 for s in fast_s], unit="Gflop/s")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,22 @@
-"""Ratios in one run: two ways of the same work in turn, so that a slow machine slows both."""
+"""Ratios in one run: two ways of the same work in turn, so that a slow machine slows both.
 
+What is measured is printed and kept in ``book/benchmarks.json``, for the machine page of the book.
+"""
+
+import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from hdnotes import devices
+from hdnotes.page import scorecard
+from hdnotes.store.sweep import commit
+
+BOOK = Path(__file__).parents[1] / "book"
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -18,12 +32,25 @@ def ratio(plain: Callable[[], object], fast: Callable[[], object], rounds: int =
     return [a / b for a, b in pairs]
 
 
-def report(name: str, ratios: list[float], target: float) -> None:
-    """Print a line of the table: the median ratio, its range and its target."""
-    middle = statistics.median(ratios)
-    word = "met" if middle >= target else "MISSED"
-    print(
-        f"{name:58s} {middle:6.2f}x  ({min(ratios):.2f} to {max(ratios):.2f})  "
-        f"target {target:g}x {word}",
-        flush=True,
-    )
+def report(
+    name: str, values: Sequence[float], target: float | None = None, unit: str = "x"
+) -> None:
+    """Print the median of what was measured, its range and the least it should be; keep it."""
+    middle = statistics.median(values)
+    words = "" if target is None else f"at least {target:g} {unit}"
+    met = "" if target is None else "met" if middle >= target else "missed"
+    row = {
+        "name": name,
+        "measured": f"{middle:.3g} {unit} ({min(values):.3g} to {max(values):.3g})",
+        "target": words,
+        "met": met,
+        "machine": f"{devices.name('cpu')}, {torch.get_num_threads()} threads",
+        "date": datetime.now(UTC).date().isoformat(),
+        "commit": commit(),
+    }
+    print(f"{name:62s} {row['measured']:32s} {words} {met.upper()}", flush=True)
+    path = BOOK / "benchmarks.json"
+    kept = {one["name"]: one for one in json.loads(path.read_text())} if path.exists() else {}
+    rows = sorted((kept | {name: row}).values(), key=lambda one: one["name"])
+    path.write_text(json.dumps(rows, indent=1) + "\n")
+    scorecard.write(BOOK)

@@ -25,9 +25,17 @@ _MACHINE = """\
 The machine behind every chapter, as its results recorded it. Wall times are sums over the
 chapter's cells, memory is the most that any cell held. This page is made from the results."""
 
+_SPEED = """\
+## How fast it is
+
+What `make benchmark` measured last: a median over a few rounds, with its range. A ratio compares
+two ways of the same work, taken in turn in one run, so that a busy machine slows both."""
+
 
 def write(book: Path) -> None:
     """Write ``scorecard.md`` and ``machine.md`` from the sidecars of ``book/sections``.
+
+    What benchmarks measured is taken from ``benchmarks.json``, if there is one.
 
     Parameters
     ----------
@@ -36,7 +44,7 @@ def write(book: Path) -> None:
     """
     found = records(book)
     _replace(Path(book) / "scorecard.md", scorecard(found))
-    _replace(Path(book) / "machine.md", machine(found))
+    _replace(Path(book) / "machine.md", machine(found, speeds(book)))
 
 
 def records(book: Path) -> list[dict[str, Any]]:
@@ -47,6 +55,12 @@ def records(book: Path) -> list[dict[str, Any]]:
     paths = sorted((Path(book) / "sections").glob("*.json"))
     paths.sort(key=lambda path: place.get(f"sections/{path.stem}", len(place)))
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+
+def speeds(book: Path) -> list[dict[str, str]]:
+    """Return what benchmarks measured last, a row each."""
+    path = Path(book) / "benchmarks.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
 
 def scorecard(records: Sequence[dict[str, Any]]) -> str:
@@ -66,9 +80,14 @@ def scorecard(records: Sequence[dict[str, Any]]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def machine(records: Sequence[dict[str, Any]]) -> str:
-    """Return the page of machines, times and commands."""
+def machine(records: Sequence[dict[str, Any]], measured: Sequence[dict[str, str]] = ()) -> str:
+    """Return the page of machines, times and commands, and of what benchmarks measured."""
     parts = [_MACHINE]
+    if measured:
+        names = {"name": "What", "measured": "Measured", "target": "Target", "met": ""}
+        names |= {"machine": "Machine", "date": "Date"}
+        rows = [[one[name] for name in names] for one in measured]
+        parts += [_SPEED, markup.table(list(names.values()), rows)]
     for record in records:
         parts.append(f"## {record['title']}")
         parts.append(markup.card(record))

@@ -85,3 +85,13 @@ def test_chapters_come_in_the_order_of_the_book(book):
     scorecard.write(book)
     text = (book / "scorecard.md").read_text()
     assert text.index("Chapter B") < text.index("Chapter A")
+
+
+def test_what_benchmarks_measured_is_on_the_machine_page(book):
+    assert "How fast" not in written(book)[1]
+    row = {"name": "lockstep", "measured": "3.2 x (3 to 3.4)", "target": "at least 3 x"}
+    row |= {"met": "met", "machine": "a CPU, 2 threads", "date": "2026-01-02", "commit": "abc"}
+    (book / "benchmarks.json").write_text(json.dumps([row]))
+    _, machine = written(book)
+    cells = "lockstep | 3.2 x (3 to 3.4) | at least 3 x | met | a CPU, 2 threads | 2026-01-02"
+    assert f"| {cells} |" in machine
