@@ -102,20 +102,35 @@ class Lockstep:
             view.data = part
 
 
-def saved_state(rows: Lockstep) -> list[dict[str, Any]]:
+def saved_state(rows: Lockstep) -> list[dict[str, dict[str, Any]]]:
     """Return what every run of equal settings that still has rows remembers, in their order."""
-    states = {
-        view: state for one in rows._optimizers for view, state in one.state.items() if len(view)
-    }
-    return [dict(states.get(view, {})) for view in rows._views if len(view)]
+    return [
+        {"state": dict(optimizer.state.get(view, {})), "group": _count(group)}
+        for view, optimizer, group in _places(rows)
+        if len(view)
+    ]
 
 
-def restore_state(rows: Lockstep, states: Sequence[Mapping[str, Any]]) -> None:
+def restore_state(rows: Lockstep, states: Sequence[Mapping[str, Mapping[str, Any]]]) -> None:
     """Give rows made anew, with the settings of those that were left, what they remembered."""
-    for view, state in zip(rows._views, states, strict=True):
-        for one in rows._optimizers:
-            if any(view is member for group in one.param_groups for member in group["params"]):
-                one.state[view] = dict(state)
+    for (view, optimizer, group), saved in zip(_places(rows), states, strict=True):
+        optimizer.state[view] = dict(saved["state"])
+        group.update(saved["group"])
+
+
+def _places(rows: Lockstep) -> list[tuple[Tensor, torch.optim.Optimizer, dict[str, Any]]]:
+    """Return each run's rows with the optimizer that moves them and its parameter group."""
+    found = {
+        group["params"][0]: (optimizer, group)
+        for optimizer in rows._optimizers
+        for group in optimizer.param_groups
+    }
+    return [(view, *found[view]) for view in rows._views]
+
+
+def _count(group: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the steps that a group has counted: pytorch_optimizer keeps them there."""
+    return {"step": group["step"]} if "step" in group else {}
 
 
 def find(optimizer: str) -> type[torch.optim.Optimizer]:

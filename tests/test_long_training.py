@@ -167,11 +167,12 @@ class Killed(Exception):
     """What stops a run in these tests."""
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [*METHODS, "ADOPT"])
 @pytest.mark.parametrize("kind", BATCHES)
 def test_an_interrupted_run_goes_on_bit_by_bit(kind, name, tmp_path, monkeypatch):
     monkeypatch.setattr(long_training, "PAUSE_S", -1.0)
-    settings = [METHODS[name], METHODS[name], METHODS["SGD"], METHODS[name]]
+    method = {**METHODS, "ADOPT": Method("ADOPT")(0.01)}[name]
+    settings = [method, method, METHODS["SGD"], method]
     asked: list[int] = []
 
     def stop(visit, kill_at=None):

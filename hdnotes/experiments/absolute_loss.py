@@ -2,7 +2,7 @@ r"""Chapter `absolute_loss`: the same instances under two losses (document 2, Se
 
 A cell is one point of a success curve of Figure 4.9: a loss, a width, a kind of batch and a sample
 complexity alpha = n/p, on one group of data sets. Inputs, teachers, starts and batches are those of
-the chapter `phase_retrieval`, whatever the loss (see `instances`).
+the chapter `phase_retrieval`, whatever the loss (see `students`).
 
     loss    Figure 4.9 and, beside it, the quadratic loss; one and two hidden units
     rate    the absolute loss with four times the learning rate: at the teacher its Hessian is
@@ -16,9 +16,8 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from hdnotes.experiments.instances import final_errors
 from hdnotes.experiments.parameters import parameter
-from hdnotes.experiments.students import curve_point, grouped
+from hdnotes.experiments.students import curve_point, final_errors, grouped
 from hdnotes.long_training import Visit
 from hdnotes.problems.phase_retrieval import sample_count
 
@@ -124,7 +123,7 @@ def quadratic_error(visit: Visit) -> Tensor:
 
 
 def _students(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
-    return final_errors(cell, device, {"quadratic_error": quadratic_error})
+    return final_errors(cell, device, observe={"quadratic_error": quadratic_error})
 
 
 RUNS = {"loss": _students, "rate": _students}

@@ -13,12 +13,20 @@ A cell of the chapters on phase retrieval holds
     teacher                          "sphere" (norm sqrt(p)) or "as drawn"
     judged_on                        "overlap" (the exact error) or "100 points"
 
-Data set k at (channel, p, n) is the same in every cell and chapter, and so is its start j. A
-chapter whose steps are not torch's SGD, whose points are disturbed by noise or whose runs end
+and it may hold
+
+    instances                        the channel under whose name data, starts and batches are drawn
+    momentum_rate                    eta of the trials with momentum
+
+Data set k at (channel, p, n) is the same in every cell and chapter, and so is its start j. With
+*instances* the labels are still those of ``channel``: *quadratic* instances with the absolute
+channel are the data and starts of the chapter `phase_retrieval`, seen through |w* . x|. A chapter
+whose steps are not torch's SGD, whose points are disturbed by noise or whose runs end
 otherwise says so to `train_students`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from math import ceil, log2
 from typing import Any
@@ -33,6 +41,8 @@ from hdnotes.batches import Persistent, Shuffled, redraw_rate
 from hdnotes.long_training import LongRun, Look, Source, Visit, train_long
 from hdnotes.optimizers import Method, Setting
 from hdnotes.problems.phase_retrieval import (
+    CHANNELS,
+    ChannelName,
     PhaseRetrieval,
     draw_data,
     draw_inputs,
@@ -133,23 +143,33 @@ def steps_an_epoch(batches: str, fraction: float) -> int:
     return {"full": 1, "shuffled": int(1 / fraction), "persistent": ceil(1 / fraction)}[batches]
 
 
-def data_name(channel: str, features: int, samples: int, number: int) -> tuple[object, ...]:
+def data_name(cell: Mapping[str, Any], number: int) -> tuple[object, ...]:
     """Return the name of a data set's streams."""
-    return ("phase retrieval", channel, features, samples, number)
+    channel = cell.get("instances", cell["channel"])
+    samples = sample_count(cell["alpha"], cell["features"])
+    return ("phase retrieval", channel, cell["features"], samples, number)
 
 
 def draw_problem(cell: dict[str, Any], device: str) -> PhaseRetrieval:
     """Draw a cell's data sets; one trial on each."""
     p, n = cell["features"], sample_count(cell["alpha"], cell["features"])
     points = SOURCE_TEST_POINTS if cell["judged_on"] == "100 points" else TEST_POINTS
+    channel = cell.get("instances", cell["channel"])
     drawn = []
     for number in _sets(cell):
-        name = data_name(cell["channel"], p, n, number)
-        normalised = cell["teacher"] == "sphere"
-        data = draw_data(cell["channel"], n, p, of=name, normalised=normalised)
+        name, normalised = data_name(cell, number), cell["teacher"] == "sphere"
+        data = draw_data(channel, n, p, of=name, normalised=normalised)
         drawn.append((*data, draw_inputs(points, p, of=(*name, "test"))))
     x, y, w, tests = (tuple(one.to(device) for one in part) for part in zip(*drawn, strict=True))
-    return PhaseRetrieval(cell["channel"], x, y, w, tuple(range(len(x))), cell["hidden"], tests)
+    problem = PhaseRetrieval(channel, x, y, w, tuple(range(len(x))), cell["hidden"], tests)
+    return problem if channel == cell["channel"] else _relabelled(problem, cell["channel"])
+
+
+def _relabelled(problem: PhaseRetrieval, channel: ChannelName) -> PhaseRetrieval:
+    """Return the same data and teachers with the labels of another channel."""
+    label, data = CHANNELS[channel].label, zip(problem.inputs, problem.teachers, strict=True)
+    targets = tuple(label(x.double() @ w.double()).to(x.dtype) for x, w in data)
+    return replace(problem, channel=channel, targets=targets)
 
 
 def trials_of(cell: dict[str, Any]) -> pd.DataFrame:
@@ -165,9 +185,8 @@ def trials_of(cell: dict[str, Any]) -> pd.DataFrame:
 
 def start_names(cell: dict[str, Any], trials: pd.DataFrame) -> list[tuple[object, ...]]:
     """Return the name of each trial's streams: its start's, and those of all that it draws."""
-    p, n = cell["features"], sample_count(cell["alpha"], cell["features"])
     return [
-        (*data_name(cell["channel"], p, n, number), "start", start)
+        (*data_name(cell, number), "start", start)
         for number, start in zip(trials["set"], trials["start"], strict=True)
     ]
 
@@ -196,9 +215,9 @@ def train_students(
     problem = sets.take((trials["set"] - cell["first_set"]).tolist())
     names = start_names(cell, trials)
     per_epoch = steps_an_epoch(cell["batches"], cell["batch_fraction"])
-    rate, momentum = cell["learning_rate"], cell["momentum"]
+    rates = _rates(cell, trials)
     given: dict[str, Any] = {
-        "batches": _batches(cell, sets.samples, names, device),
+        "batches": _batches(cell, sets.samples, names, rates, device),
         "project": partial(project, features=p),
         "stop": partial(settled, sampled=cell["judged_on"] != "overlap"),
         "every": LOOK_EPOCHS * per_epoch,
@@ -206,7 +225,11 @@ def train_students(
     run = train_long(
         problem,
         torch.stack([draw_start(cell["hidden"], p, of=name) for name in names]).to(device),
-        settings or [setting(word, momentum, rate) for word in trials["momentum"]],
+        settings
+        or [
+            setting(word, cell["momentum"], rate)
+            for word, rate in zip(trials["momentum"], rates, strict=True)
+        ],
         cell["epochs"] * per_epoch,
         **(given | options),
     )
@@ -232,13 +255,18 @@ ERRORS: dict[str, Look] = {
 
 
 def final_errors(
-    cell: dict[str, Any], device: str, settings: Sequence[Setting] | None = None, **options: Any
+    cell: dict[str, Any],
+    device: str,
+    settings: Sequence[Setting] | None = None,
+    observe: Mapping[str, Look] | None = None,
+    **options: Any,
 ) -> dict[str, pd.DataFrame]:
     """Return the table ``runs``: a row a student, with its errors and overlap at its end.
 
-    Arguments are those of `train_students`.
+    Arguments are those of `train_students`; ``observe`` is measured besides.
     """
-    trials, run = train_students(cell, device, settings, observe=ERRORS, **options)
+    looks = {**ERRORS, **(observe or {})}
+    trials, run = train_students(cell, device, settings, observe=looks, **options)
     measured = {name: value[:, -1].cpu().numpy() for name, value in run.observed.items()}
     names = [method_name(cell["batches"], momentum) for momentum in trials["momentum"]]
     return {"runs": trials.assign(method=names, **measured)}
@@ -274,8 +302,8 @@ def last_batches(cell: dict[str, Any], device: str, steps: Sequence[int]) -> Ten
     """
     if cell["batches"] != "persistent":
         return None
-    names = start_names(cell, trials_of(cell))
-    source = _batches(cell, sample_count(cell["alpha"], cell["features"]), names, device)
+    trials, samples = trials_of(cell), sample_count(cell["alpha"], cell["features"])
+    source = _batches(cell, samples, start_names(cell, trials), _rates(cell, trials), device)
     assert source is not None
     return torch.stack([source.take([k]).at(step)[0].clone() for k, step in enumerate(steps)])
 
@@ -284,8 +312,21 @@ def _sets(cell: dict[str, Any]) -> range:
     return range(cell["first_set"], cell["first_set"] + cell["sets"])
 
 
+def _rates(cell: dict[str, Any], trials: pd.DataFrame) -> list[float]:
+    """Return eta of each trial."""
+    eta = cell["learning_rate"]
+    return [
+        eta if momentum == "none" else cell.get("momentum_rate", eta)
+        for momentum in trials["momentum"]
+    ]
+
+
 def _batches(
-    cell: dict[str, Any], samples: int, names: list[tuple[object, ...]], device: str
+    cell: dict[str, Any],
+    samples: int,
+    names: Sequence[tuple[object, ...]],
+    rates: Sequence[float],
+    device: str,
 ) -> Source | None:
     fraction = cell["batch_fraction"]
     if cell["batches"] == "full":
@@ -294,5 +335,5 @@ def _batches(
         streams = tuple(seeds.seed(*name, "shuffles") % 2**40 for name in names)
         return Shuffled(samples, int(fraction * samples), streams)
     streams = tuple(seeds.seed(*name, "switches") for name in names)
-    rate = redraw_rate(cell["learning_rate"], fraction, cell["persistence"])
-    return Persistent(samples, fraction, (rate,) * len(names), streams, device)
+    redrawn = tuple(redraw_rate(rate, fraction, cell["persistence"]) for rate in rates)
+    return Persistent(samples, fraction, redrawn, streams, device)

@@ -2,7 +2,7 @@ r"""Chapter `symmetric_door`: a teacher seen through one bit a sample (document 
 
 The label is sign(|w* . x| - K). A cell is one point of two curves, without and with momentum: a
 loss, a width, a kind of batch and a sample complexity alpha = n/p, on one group of data sets that
-all methods share (see `instances`).
+all methods share (see `students`).
 
     losses     Figure 4.10: square and logistic loss, one hidden unit
     hidden     Figure 4.11: logistic loss, one and two hidden units
@@ -22,12 +22,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from hdnotes.experiments.instances import final_errors
 from hdnotes.experiments.parameters import parameter
 from hdnotes.experiments.students import (
     curve_point,
     draw_problem,
     epochs,
+    final_errors,
     grouped,
     learning_curves,
     start_names,

@@ -58,7 +58,7 @@ def test_every_run_is_there_once(found):
 def test_langevin_dynamics_is_the_plain_loop_with_p_sgds_record(found):
     """One start: P-SGD by hand, its record, then GD with pushes of these lengths."""
     problem = students.draw_problem(CELL, "cpu").take([1])
-    name = (*students.data_name("quadratic", 16, 96, 1), "start", 1)
+    name = ("phase retrieval", "quadratic", 16, 96, 1, "start", 1)
     rate = redraw_rate(0.005, 0.5, 2.0)
     masks = Persistent(96, 0.5, (rate,), (seeds.seed(*name, "switches"),))
     steps = 2 * CELL["recorded"]

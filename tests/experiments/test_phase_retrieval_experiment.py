@@ -106,7 +106,7 @@ def test_a_teacher_as_drawn_keeps_its_error():
     table = small("full", 8.0, teacher="as drawn")
     best = table.groupby("set").test_error.min()
     for number, error in best.items():
-        name = (*students.data_name("quadratic", 24, 192, number), "teacher")
+        name = ("phase retrieval", "quadratic", 24, 192, number, "teacher")
         norm = students.seeds.normal(24, of=name).square().sum().item() / 24
         assert error == pytest.approx(1.5 * (norm - 1) ** 2, abs=0.02)
 

@@ -6,6 +6,7 @@ import torch
 
 from hdnotes.experiments import students
 from hdnotes.optimizers import Method
+from hdnotes.problems.phase_retrieval import DOOR
 
 CELL = {
     "channel": "quadratic",
@@ -66,3 +67,41 @@ def test_a_student_at_its_teacher_stops_at_once(channel):
     loss, gradient = problem.loss_and_gradient(away)
     visit = students.Visit(0, problem, away, loss, gradient, gradient)
     assert students.settled(visit).tolist() == [False]
+
+
+#: One instance under several losses: the same data, starts and batches, other labels.
+SEEN = {**CELL, "instances": "quadratic", "momentum_rate": 0.005, "alpha": 6.0, "epochs": 60}
+SEEN |= {"starts": 2}
+
+
+@pytest.mark.parametrize(
+    ("channel", "label"),
+    [
+        ("absolute", lambda y: y.sqrt()),
+        ("door, logistic", lambda y: (y.sqrt() - DOOR).sign()),
+    ],
+)
+def test_other_channels_see_the_same_data_with_their_own_labels(channel, label):
+    plain = students.draw_problem(SEEN, "cpu")
+    seen = students.draw_problem({**SEEN, "channel": channel}, "cpu")
+    assert seen.channel == channel
+    for k in range(2):
+        assert torch.equal(seen.inputs[k], plain.inputs[k])
+        assert torch.equal(seen.teachers[k], plain.teachers[k])
+        torch.testing.assert_close(seen.targets[k], label(plain.targets[k]))
+
+
+def test_momentum_has_its_own_learning_rate():
+    both = students.final_errors({**SEEN, "momentum_rate": 0.002}, "cpu")["runs"]
+    without = students.final_errors({**SEEN, "momenta": ["none"]}, "cpu")["runs"]
+    slow = {**SEEN, "momenta": ["Nesterov"], "learning_rate": 1.0, "momentum_rate": 0.002}
+    apart = [*without.overlap, *students.final_errors(slow, "cpu")["runs"].overlap]
+    np.testing.assert_allclose(both.overlap, apart, rtol=1e-4)
+    assert both.momentum.tolist() == ["none"] * 4 + ["Nesterov"] * 4
+
+
+def test_more_can_be_measured_at_the_end():
+    table = students.final_errors(
+        SEEN, "cpu", observe={"twice": lambda visit: 2 * visit.point[:, 0]}
+    )["runs"]
+    assert table.twice.abs().gt(0).all()

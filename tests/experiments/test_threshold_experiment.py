@@ -56,7 +56,7 @@ def test_a_run_is_the_plain_loop_on_the_loss_without_its_half(batches):
     found = doubled(asked, "cpu")["runs"]
     problem = students.draw_problem(asked, "cpu")
     (x,), (y,) = problem.inputs, problem.targets
-    name = (*students.data_name("quadratic", 16, 128, 0), "start", 0)
+    name = ("phase retrieval", "quadratic", 16, 128, 0, "start", 0)
     stream, rate = seeds.seed(*name, "switches"), redraw_rate(0.01, 0.5, 2.0)
     masks = Persistent(128, 0.5, (rate,), (stream,))
     point = draw_start(1, 16, of=name).unsqueeze(0)
