@@ -1,0 +1,895 @@
+r"""Chapter `egop_scalability`: EGOP coordinates without a d x d matrix (document 4, 5, B).
+
+A cell of kind *digits* is one draw of gradients on the digits' network: every basis that they give,
+from the full one down to k leading vectors, and the same starts trained in all of them in lockstep.
+*Fashion* does so on a network whose full basis would not fit, with gradients that stream by.
+*cost* measures, for one width, what a basis keeps, what it takes to make, and what a step takes.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, reduce
+from itertools import count
+from typing import Any, NamedTuple, cast
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from hdnotes import datasets, seeds
+from hdnotes.batches import Shuffled
+from hdnotes.experiments.egop_images import images, scores
+from hdnotes.experiments.parameters import parameter
+from hdnotes.long_training import LongRun, train_long
+from hdnotes.measures import egop, sides
+from hdnotes.measures.frequent_directions import absorbed, leading_directions
+from hdnotes.measures.randomized import leading_eigenvectors
+from hdnotes.optimizers import BASIC, Lockstep
+from hdnotes.problems.classifier import (
+    Classifier,
+    draw_points,
+    draw_uniform_points,
+    layers,
+)
+from hdnotes.problems.implicit_bases import Basis, Sides, block, completed
+from hdnotes.problems.rotated import Block, Rotated
+from hdnotes.problems.subspace import Subspace
+from hdnotes.wording import in_bytes
+
+NAME = "egop_scalability"
+VERSION = 1
+TITLE = "Scalability"
+
+#: Bases that can be asked for; the original coordinates and a random rotation always run.
+BASES = (
+    "full",
+    "block",
+    "first layer",
+    "second layer",
+    "Kronecker",
+    "folded",
+    "leading",
+    "partial",
+)
+#: Epochs of a curve that are kept, the first one aside.
+KEPT = 10
+#: Splits of the gradients into halves that are compared.
+SPLITS = 5
+#: Gradients that stream by together.
+TOGETHER = 64
+#: Steps that are timed together, and those before that are not timed.
+TIMED, WARM = 5, 2
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What the chapter can be run with."""
+
+    methods: tuple[str, ...] = parameter(
+        ("Adam", "Adagrad"), choices=("Adam", "Adagrad"), help="methods trained on the digits"
+    )
+    bases: tuple[str, ...] = parameter(
+        BASES, choices=BASES, help="bases beside original and random"
+    )
+    digits_hidden: int = parameter(32, at_least=2, help="hidden units of the digits' network")
+    draws: int = parameter(1, at_least=1, help="independent estimates of the EGOP")
+    starts: int = parameter(5, at_least=1, unit="trials", help="initializations for each of them")
+    epochs: int = parameter(40, at_least=2, unit="epochs", help="of training on the digits")
+    batch_size: int = parameter(
+        300, at_least=1, at_most=1797, unit="samples", help="minibatch of training and EGOP"
+    )
+    gradients_per_parameter: float = parameter(
+        1.0, above=0, help="gradients that estimate the digits' EGOP over parameters, M/d"
+    )
+    ranks: tuple[int, ...] = parameter(
+        (10, 32, 100, 320, 1000), at_least=1, help="leading vectors k of the sweep"
+    )
+    rank: int = parameter(100, at_least=1, help="leading vectors k of everything else")
+    gradient_shares: tuple[float, ...] = parameter(
+        (0.05, 0.15, 0.5), above=0, at_most=1, help="shares of the gradients that are tried"
+    )
+    renewal: int = parameter(
+        10, at_least=1, unit="epochs", help="after which a partial basis is computed anew"
+    )
+    adam_rate: float = parameter(0.02, above=0, help="Adam's learning rate on the digits")
+    adagrad_rate: float = parameter(0.04, above=0, help="Adagrad's learning rate on the digits")
+    hidden: tuple[int, ...] = parameter(
+        (1, 2, 10, 30, 100), at_least=1, help="hidden units of the Fashion-MNIST networks"
+    )
+    fashion_rank: int = parameter(64, at_least=1, help="leading vectors k on Fashion-MNIST")
+    fashion_gradients: int = parameter(640, at_least=1, help="gradients that stream by, M")
+    fashion_images: int = parameter(
+        6000, at_least=300, at_most=60_000, unit="samples", help="of Fashion-MNIST to train on"
+    )
+    fashion_epochs: int = parameter(5, at_least=1, unit="epochs", help="of its largest network")
+    fashion_rates: tuple[float, ...] = parameter(
+        (0.001, 0.004), above=0, help="Adam's learning rates on Fashion-MNIST"
+    )
+    rounds: int = parameter(7, at_least=1, help="rounds of timing")
+    basis_limit: float = parameter(
+        0.25, above=0, unit="GiB", help="what one basis may take; a larger one is refused"
+    )
+    digits_file: str = parameter(
+        "tra", choices=("tra", "tes"), help="UCI digits: 3823 training or 1797 test rows"
+    )
+
+
+PROFILES: dict[str, dict[str, Any]] = {
+    "smoke": {
+        "digits_hidden": 4,
+        "starts": 2,
+        "epochs": 4,
+        "gradients_per_parameter": 0.5,
+        "ranks": (5, 20),
+        "rank": 10,
+        "renewal": 2,
+        "hidden": (1, 100),
+        "fashion_rank": 8,
+        "fashion_gradients": 64,
+        "fashion_images": 600,
+        "fashion_epochs": 1,
+        "rounds": 2,
+        "digits_file": "tes",
+    },
+    "quick": {},
+    "paper": {
+        "draws": 5,
+        "epochs": 200,
+        "gradient_shares": (0.05, 0.1, 0.2, 0.5),
+        "ranks": (3, 10, 32, 64, 100, 200, 320, 640, 1000),
+        "hidden": (1, 3, 10, 30, 100, 300),
+        "fashion_gradients": 6400,
+        "fashion_images": 60_000,
+        "fashion_epochs": 20,
+        "fashion_rates": (0.0004, 0.001, 0.002, 0.004),
+        "rounds": 15,
+        "basis_limit": 0.5,
+    },
+}
+
+
+def cells(p: Parameters) -> list[dict[str, Any]]:
+    """Return what has to be computed: timings, then a draw of each network a cell."""
+    fashion = {
+        "rank": p.fashion_rank,
+        "gradients": p.fashion_gradients,
+        "images": p.fashion_images,
+        "batch_size": min(p.batch_size, p.fashion_images),
+        "bases": list(p.bases),
+    }
+    cost = [
+        {"kind": "cost", "hidden": h, **fashion, "rounds": p.rounds, "basis_limit": p.basis_limit}
+        for h in p.hidden
+    ]
+    digits = {
+        "kind": "digits",
+        "methods": list(p.methods),
+        "rates": [{"Adam": p.adam_rate, "Adagrad": p.adagrad_rate}[name] for name in p.methods],
+        "bases": list(p.bases),
+        "hidden": p.digits_hidden,
+        "starts": p.starts,
+        "epochs": p.epochs,
+        "batch_size": p.batch_size,
+        "gradients_per_parameter": p.gradients_per_parameter,
+        "ranks": list(p.ranks),
+        "rank": p.rank,
+        "shares": list(p.gradient_shares),
+        "renewal": p.renewal,
+        "file": p.digits_file,
+    }
+    large = {
+        "kind": "Fashion",
+        "hidden": max(p.hidden),
+        **fashion,
+        "starts": p.starts,
+        "epochs": p.fashion_epochs,
+        "rates": list(p.fashion_rates),
+    }
+    return [*cost, *({**one, "draw": draw} for draw in range(p.draws) for one in (digits, large))]
+
+
+def memory(p: Parameters) -> int:
+    """Return the peak bytes: a full basis and its making, where one is allowed, and the images."""
+    small = size((64, p.digits_hidden, 10)) if "full" in p.bases else 0
+    allowed = [
+        d for h in p.hidden if dense_bytes(d := size((784, h, 10))) <= limit_bytes(p.basis_limit)
+    ]
+    d = max([small, *allowed * ("full" in p.bases)])
+    sketch = 4 * max(size((784, h, 10)) for h in p.hidden) * 6 * (2 * p.fashion_rank + TOGETHER)
+    rows = 4 * size((784, max(p.hidden), 10)) * 8 * 5 * p.starts * len(p.fashion_rates)
+    return 5 * dense_bytes(d) + sketch + rows + 2**30
+
+
+def size(widths: Sequence[int]) -> int:
+    """Return a network's number of parameters, d.
+
+    Examples
+    --------
+    >>> size((784, 100, 10))
+    79510
+    """
+    return layers(widths)[-1].bias.stop
+
+
+def dense_bytes(d: int) -> int:
+    """Return the bytes of a d x d basis in the double precision in which it is computed.
+
+    Examples
+    --------
+    >>> round(dense_bytes(79_510) / 1e9)
+    51
+    """
+    return 8 * d**2
+
+
+def limit_bytes(gibibytes: float) -> int:
+    """Return a limit in bytes."""
+    return int(gibibytes * 2**30)
+
+
+def require_room(name: str, d: int, needed: int, limit: float) -> None:
+    """Refuse a basis of more than ``limit`` GiB, before it is allocated.
+
+    Raises
+    ------
+    ValueError
+        With the estimate, and what helps.
+
+    Examples
+    --------
+    >>> require_room("full", 79_510, dense_bytes(79_510), 0.25)
+    Traceback (most recent call last):
+    ValueError: a full basis of d = 79,510 parameters takes 47.1 GiB and basis_limit = 0.25 GiB; ...
+    """
+    if needed > limit_bytes(limit):
+        raise ValueError(
+            f"a {name} basis of d = {d:,} parameters takes {in_bytes(needed)} and basis_limit = "
+            f"{limit:g} GiB; use an implicit one, or raise the limit."
+        )
+
+
+# --- bases --------------------------------------------------------------------------------------
+
+
+class System(NamedTuple):
+    """One coordinate system: its labels, its blocks, and the seconds that forming them took."""
+
+    basis: str
+    rank: int
+    complement: str
+    gradients: int
+    blocks: tuple[Block, ...]
+    seconds: float = 0.0
+
+
+def timed(device: str, make: Callable[..., Any], *given: Any) -> tuple[Any, float]:
+    """Return what a function makes of what it is given, and the seconds that takes."""
+    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+    wait()
+    begin = time.perf_counter()
+    made = make(*given)
+    wait()
+    return made, time.perf_counter() - begin
+
+
+def nbytes(blocks: Sequence[Block]) -> int:
+    """Return the bytes of all bases of a coordinate system."""
+    return sum(one.vectors.nbytes for one in blocks)
+
+
+def layer_bases(gradients: Tensor, widths: Sequence[int]) -> tuple[Block, ...]:
+    """Return the eigenbasis of each weight matrix's own EGOP (document 4, Eq. 5)."""
+    weights = [layer.weight for layer in layers(widths)]
+    return tuple(Block(at, egop.eigenbasis(gradients[:, at]).vectors) for at in weights)
+
+
+def product_bases(moments: Sequence[sides.Moments], widths: Sequence[int]) -> tuple[Block, ...]:
+    """Return the rotations of the two sides of each weight matrix."""
+    pairs = zip(layers(widths), map(sides.side_bases, moments), strict=True)
+    return tuple(block(layer.weight, Sides(left, right)) for layer, (left, right) in pairs)
+
+
+def folded(products: Sequence[Block]) -> tuple[Block, ...]:
+    """Return the rotation of the first layer's inputs alone."""
+    at, both = products[0]
+    return (block(at, Sides(None, cast(Any, both).right)),)
+
+
+def layer_moments(gradients: Tensor, widths: Sequence[int]) -> list[sides.Moments]:
+    """Return the moments of each weight matrix's two sides."""
+    stack = layers(widths)
+    return [sides.side_moments(gradients[:, layer.weight], layer.outputs) for layer in stack]
+
+
+def streamed(parts: Iterable[Tensor], rank: int) -> Tensor:
+    """Return about ``rank`` leading vectors (d, k) of gradients seen once, part by part."""
+    first, *rest = parts
+    rows = reduce(lambda kept, part: absorbed(kept, part, 2 * rank), rest, first)
+    return leading_directions(rows, min(rank, len(rows)))
+
+
+def whole(basis: Basis) -> tuple[Block, ...]:
+    """Return a basis of all parameters as a coordinate system."""
+    return (block(slice(None), basis),)
+
+
+def matrices(gradients: Tensor, widths: Sequence[int], asked: Sequence[str]) -> list[System]:
+    """Return the coordinate systems made of whole orthonormal matrices: full, block, Kronecker."""
+    count, d = gradients.shape
+
+    def system(name: str, make: Callable[[], tuple[Block, ...]]) -> System:
+        blocks, seconds = timed(gradients.device.type, make)
+        return System(name, d, "none", count, blocks, seconds)
+
+    found = []
+    if "full" in asked:
+        found.append(system("full", lambda: whole(egop.eigenbasis(gradients).vectors)))
+    if {"block", "first layer", "second layer"} & {*asked}:
+        both = system("block", lambda: layer_bases(gradients, widths))
+        first, second = ((one,) for one in both.blocks)
+        parts = {"block": both.blocks, "first layer": first, "second layer": second}
+        found += [both._replace(basis=k, blocks=v) for k, v in parts.items() if k in asked]
+    if {"Kronecker", "folded"} & {*asked}:
+        product = system(
+            "Kronecker", lambda: product_bases(layer_moments(gradients, widths), widths)
+        )
+        inputs = product._replace(basis="folded", blocks=folded(product.blocks))
+        found += [one for one in (product, inputs) if one.basis in asked]
+    return found
+
+
+def leading(gradients: Tensor, cell: Mapping[str, Any]) -> list[System]:
+    """Return the coordinate systems of a few leading vectors, with either complement."""
+    count, of, found = len(gradients), (NAME, cell["draw"]), []
+
+    def add(name: str, part: Tensor, make: Callable[[], Tensor]) -> None:
+        vectors, seconds = timed(gradients.device.type, make)
+        label = (name, vectors.shape[1])
+        for complement, mixed in (("axes", None), ("random", (*of, "signs"))):
+            blocks = whole(completed(vectors, mixed))
+            found.append(System(*label, complement, len(part), blocks, seconds))
+
+    def randomized(part: Tensor, rank: int) -> Callable[[], Tensor]:
+        k = min(rank, *part.shape)
+        return lambda: leading_eigenvectors(part, k, of=(*of, "probes")).vectors
+
+    for rank in sorted({min(r, count) for r in (*cell["ranks"], cell["rank"])}):
+        add("leading", gradients, randomized(gradients, rank))
+    for share in cell["shares"]:
+        part = gradients[: math.ceil(share * count)]
+        add("fewer gradients", part, randomized(part, cell["rank"]))
+    add("streamed", gradients, lambda: streamed(gradients.split(TOGETHER), cell["rank"]))
+    return found
+
+
+def systems(gradients: Tensor, widths: Sequence[int], cell: Mapping[str, Any]) -> list[System]:
+    """Return every coordinate system of the digits' network, in the gradients' precision."""
+    nothing = completed(gradients[:0].T, (NAME, cell["draw"], "signs"))
+    found = [
+        System("original", 0, "none", 0, ()),
+        System("random", 0, "random", 0, whole(nothing)),
+        *matrices(gradients, widths, cell["bases"]),
+    ]
+    return found + (leading(gradients, cell) if "leading" in cell["bases"] else [])
+
+
+def in_precision(blocks: Sequence[Block], dtype: torch.dtype) -> tuple[Block, ...]:
+    """Return the blocks in the precision of training."""
+    return tuple(Block(at, vectors.to(dtype)) for at, vectors in blocks)
+
+
+# --- training -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Task:
+    """A network, its starts and what its runs share.
+
+    Attributes
+    ----------
+    network : on the training part, one trial, single precision
+    test : images that are not trained on
+    starts : (starts, d)
+    streams : seeds of the starts' batches
+    epochs, batch_size : of training
+    """
+
+    network: Classifier
+    test: datasets.Part
+    starts: Tensor
+    streams: tuple[int, ...]
+    epochs: int
+    batch_size: int
+
+    @property
+    def an_epoch(self) -> int:
+        """Steps of an epoch; a last batch that is not full is dropped."""
+        return self.network.samples // self.batch_size
+
+
+def race(
+    task: Task, bases: Sequence[tuple[Block, ...]], tried: Sequence[tuple[str, float]]
+) -> LongRun:
+    """Train each start by each method and rate in each coordinate system, in this order of axes."""
+    per_start, rows = len(bases), len(tried) * len(task.starts) * len(bases)
+    problem = Rotated(
+        task.network.take([0] * rows), tuple(bases), tuple(range(per_start)) * (rows // per_start)
+    )
+    starts = task.starts.repeat_interleave(per_start, 0).repeat(len(tried), 1)
+    return _run(task, problem, problem.coordinates(starts), tried, per_start)
+
+
+def race_within(task: Task, vectors: Tensor, tried: Sequence[tuple[str, float]]) -> LongRun:
+    """Train each start by each method and rate on the subspace of ``vectors`` (d, k)."""
+    rows = len(tried) * len(task.starts)
+    origin = task.starts.repeat(len(tried), 1)
+    problem = Subspace(task.network.take([0] * rows), origin, (vectors,), (0,) * rows)
+    return _run(task, problem, origin.new_zeros(rows, vectors.shape[1]), tried, 1)
+
+
+def _run(
+    task: Task, problem: Any, point: Tensor, tried: Sequence[tuple[str, float]], per_start: int
+) -> LongRun:
+    """Train rows of settings, starts and ``per_start`` coordinate systems."""
+    streams = [stream for stream in task.streams for _ in range(per_start)] * len(tried)
+    settings = [BASIC[name](rate) for name, rate in tried]
+    train = datasets.Part(task.network.inputs, task.network.labels)
+    return train_long(
+        problem,
+        point,
+        [setting for setting in settings for _ in range(len(streams) // len(tried))],
+        task.epochs * task.an_epoch,
+        batches=Shuffled(task.network.samples, task.batch_size, tuple(streams)),
+        every=task.an_epoch,
+        record=torch.tensor(kept_epochs(task.epochs)) * task.an_epoch,
+        observe={
+            "loss": lambda visit: scores(visit, train)[0],
+            "accuracy": lambda visit: scores(visit, task.test)[1],
+        },
+    )
+
+
+def kept_epochs(epochs: int) -> list[int]:
+    """Return the epochs at which the loss is kept, 0 and the last among them."""
+    return sorted({round(epochs * k / KEPT) for k in range(KEPT + 1)})
+
+
+def race_renewed(
+    task: Task, rank: int, tried: Sequence[tuple[str, float]], every: int
+) -> list[LongRun]:
+    """Train on subspaces that are renewed every so many epochs; return the pieces.
+
+    A row's subspace is that of the leading eigenvectors of minibatch gradients at the point it has
+    reached, twice as many as there are vectors. A piece starts the method anew.
+    """
+    point, runs = task.starts.repeat(len(tried), 1), []
+    for first in range(0, task.epochs, every):
+        streams = tuple(seeds.seed(stream, "renewed", first) % 2**40 for stream in task.streams)
+        piece = replace(task, epochs=min(every, task.epochs - first), streams=streams)
+        bases = tuple(_local_vectors(piece, theta, rank) for theta in point)
+        rows = len(point)
+        network = task.network.take([0] * rows)
+        problem = Subspace(network, point, bases, tuple(range(rows)))
+        runs.append(_run(piece, problem, point.new_zeros(rows, bases[0].shape[1]), tried, 1))
+        point = problem.original(runs[-1].point)
+    return runs
+
+
+def _local_vectors(task: Task, theta: Tensor, rank: int) -> Tensor:
+    of = (NAME, "renewed", *task.streams)
+    rows = batches_of(2 * rank, task.network.samples, task.batch_size, of).to(theta.device)
+    points = theta.repeat(len(rows), 1)
+    gradients = egop.sample_gradients(task.network, points, rows)
+    return leading_eigenvectors(gradients, min(rank, *gradients.shape), of=of).vectors
+
+
+def batches_of(count: int, samples: int, size: int, of: tuple[object, ...]) -> Tensor:
+    """Draw ``count`` minibatches without replacement, (count, size), from the stream ``of``."""
+    stream = seeds.generator(*of, "batches")
+    return torch.stack([torch.randperm(samples, generator=stream)[:size] for _ in range(count)])
+
+
+# --- the digits ---------------------------------------------------------------------------------
+
+
+def digits_task(cell: Mapping[str, Any], device: str) -> Task:
+    """Return the digits' network and its starts (document 4, D.5)."""
+    widths, of = (64, cell["hidden"], 10), (NAME, "digits", cell["draw"])
+    parts = images("digits", cell["file"])
+    train, test = (datasets.Part(*(x.to(device) for x in parts[k])) for k in ("train", "test"))
+    starts = draw_points(widths, cell["starts"], "xavier", of=(*of, "starts"))
+    return Task(
+        Classifier(widths, train.inputs, train.labels, (0,)),
+        test,
+        starts.to(device, torch.float32),
+        tuple(seeds.seed(*of, "shuffles", k) % 2**40 for k in range(cell["starts"])),
+        cell["epochs"],
+        cell["batch_size"],
+    )
+
+
+def digits_gradients(task: Task, cell: Mapping[str, Any]) -> Tensor:
+    """Return minibatch gradients (M, d) at draws of the law of initializations, in float64."""
+    network, of = task.network, (NAME, "digits", cell["draw"], "rho")
+    exact = replace(network, inputs=network.inputs.double())
+    count = math.ceil(cell["gradients_per_parameter"] * network.parameters)
+    points = draw_points(network.widths, count, "xavier", of=of).to(network.inputs.device)
+    rows = batches_of(count, network.samples, cell["batch_size"], of).to(points.device)
+    return egop.sample_gradients(exact, points, rows)
+
+
+def _digits(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
+    """Train the same starts in every coordinate system that one draw of gradients gives."""
+    task = digits_task(cell, device)
+    gradients, sampling = timed(device, digits_gradients, task, cell)
+    found = systems(gradients, task.network.widths, cell)
+    tried = list(zip(cell["methods"], cell["rates"], strict=True))
+    run = race(task, [in_precision(one.blocks, torch.float32) for one in found], tried)
+    tables = [tables_of(_labels(tried, cell["starts"], found), run, kept_epochs(task.epochs))]
+    if "partial" in cell["bases"]:
+        tables += _partial(task, gradients, cell, tried)
+    made = {name: pd.concat([one[name] for one in tables]) for name in tables[0]}
+    return {
+        **{name: table.reset_index(drop=True) for name, table in made.items()},
+        "setup": pd.DataFrame(
+            [(*one[:4], nbytes(one.blocks), sampling, one.seconds) for one in found],
+            columns=[*System._fields[:4], "basis_bytes", "sampling_s", "forming_s"],
+        ),
+        **_estimates(gradients, found, cell),
+    }
+
+
+def _partial(
+    task: Task, gradients: Tensor, cell: Mapping[str, Any], tried: Sequence[tuple[str, float]]
+) -> list[dict[str, pd.DataFrame]]:
+    """Train on the subspace of the leading vectors, kept or renewed."""
+    rank, of = min(cell["rank"], *gradients.shape), (NAME, cell["draw"], "probes")
+    vectors = leading_eigenvectors(gradients, rank, of=of).vectors.to(task.starts)
+    kept = System("partial", rank, "none", len(gradients), ())
+    new = System("partial, renewed", rank, "none", 2 * rank, ())
+    pieces = race_renewed(task, rank, tried, cell["renewal"])
+    ends = [*range(cell["renewal"], task.epochs, cell["renewal"]), task.epochs]
+    seen = {k: torch.stack([run.observed[k][:, -1] for run in pieces], 1) for k in MEASURED}
+    joined = replace(pieces[-1], observed=seen)
+    labels = [_labels(tried, len(task.starts), [one]) for one in (kept, new)]
+    return [
+        tables_of(labels[0], race_within(task, vectors, tried), kept_epochs(task.epochs)),
+        tables_of(labels[1], joined, ends),
+    ]
+
+
+def _labels(
+    tried: Sequence[tuple[str, float]], starts: int, found: Sequence[System]
+) -> pd.DataFrame:
+    """Return a row a run: its method, rate, start and coordinate system."""
+    rows = [(*one, k, *s[:4]) for one in tried for k in range(starts) for s in found]
+    return pd.DataFrame(rows, columns=["method", "learning_rate", "start", *System._fields[:4]])
+
+
+#: What is measured along a run.
+MEASURED = ("loss", "accuracy")
+
+
+def tables_of(labels: pd.DataFrame, run: LongRun, epochs: Sequence[int]) -> dict[str, pd.DataFrame]:
+    """Return each run's end, and its training loss at some epochs."""
+    seen = {name: run.observed[name].float().cpu() for name in MEASURED}
+    ends = labels.assign(
+        final_loss=seen["loss"][:, -1].numpy(),
+        accuracy=seen["accuracy"][:, -1].numpy(),
+        outcome=run.outcome,
+    )
+    long = labels.loc[labels.index.repeat(len(epochs))].reset_index(drop=True)
+    values = seen["loss"].flatten().numpy()
+    return {"ends": ends, "curves": long.assign(epoch=[*epochs] * len(labels), loss=values)}
+
+
+# --- what the gradients say ---------------------------------------------------------------------
+
+
+def _estimates(
+    gradients: Tensor, found: Sequence[System], cell: Mapping[str, Any]
+) -> dict[str, pd.DataFrame]:
+    """Return the spectrum, how halves of the gradients agree, and how near products come."""
+    of, rank = (NAME, cell["draw"]), min(max(*cell["ranks"], cell["rank"]), *gradients.shape)
+    values = leading_eigenvectors(gradients, rank, of=(*of, "spectrum")).values.cpu()
+    total = gradients.square().sum().cpu() / len(gradients)
+    k = torch.arange(1, rank + 1)
+    spectrum = {"k": k, "eigenvalue": values, "captured": values.cumsum(0) / total}
+    tables = {"spectrum": pd.DataFrame({name: x.numpy() for name, x in spectrum.items()})}
+    halves = [_agreement(gradients, cell, split) for split in range(SPLITS)]
+    tables["agreement"] = pd.concat(halves, ignore_index=True)
+    first = {one.basis: one.blocks[0].vectors for one in found if one.basis in FIRST}
+    if first:
+        tables |= _products(gradients, first, cell)
+    return tables
+
+
+#: Systems whose first block is a basis of the first layer.
+FIRST = ("first layer", "Kronecker", "folded")
+
+
+def _agreement(gradients: Tensor, cell: Mapping[str, Any], split: int) -> pd.DataFrame:
+    """Compare the leading subspaces of two halves of the gradients.
+
+    ``overlap`` is the mean squared cosine between the first k vectors of both, ``gap`` the
+    relative distance of eigenvalue k to the next one.
+    """
+    of = (NAME, cell["draw"], "split", split)
+    order = torch.randperm(len(gradients), generator=seeds.generator(*of)).to(gradients.device)
+    rank = min(cell["rank"] + 1, len(gradients) // 2, gradients.shape[1])
+    one, other = (
+        leading_eigenvectors(gradients[rows], rank, of=(*of, k))
+        for k, rows in enumerate(order.tensor_split(2))
+    )
+    k = torch.arange(1, rank)
+    inner = (one.vectors.T @ other.vectors).square().cumsum(0).cumsum(1).diagonal()[:-1].cpu() / k
+    values = (one.values + other.values).cpu() / 2
+    gap = (values[:-1] - values[1:]) / values[:-1]
+    table = {"k": k, "overlap": inner, "gap": gap}
+    return pd.DataFrame({name: x.numpy() for name, x in table.items()}).assign(split=split)
+
+
+def _products(
+    gradients: Tensor, first: Mapping[str, Tensor], cell: Mapping[str, Any]
+) -> dict[str, pd.DataFrame]:
+    """Ask whether a product of rotations could be the eigenbasis of the first layer's EGOP."""
+    own = gradients[:, layers((64, cell["hidden"], 10))[0].weight]
+    off = {name: float(sides.off_diagonal_share(own @ basis)) for name, basis in first.items()}
+    off["original"] = float(sides.off_diagonal_share(own))
+    diagonal = pd.DataFrame({"basis": list(off), "off_diagonal": list(off.values())})
+    if "first layer" not in first:
+        return {"diagonal": diagonal}
+    vectors = first["first layer"][:, : cell["rank"]]
+    shares = {
+        "single_row": sides.single_row_share(vectors, cell["hidden"]),
+        "rank_one": sides.rank_one_share(vectors, cell["hidden"]),
+    }
+    products = pd.DataFrame({name: x.cpu().numpy() for name, x in shares.items()})
+    return {"diagonal": diagonal, "products": products.assign(k=range(1, len(products) + 1))}
+
+
+# --- Fashion-MNIST ------------------------------------------------------------------------------
+
+
+@cache
+def _fashion_parts(count: int) -> tuple[datasets.Part, datasets.Part]:
+    """Return the first ``count`` training images of all ten classes, and the test images."""
+    whole = datasets.fashion_mnist(None)
+    return datasets.Part(*(x[:count] for x in whole.train)), whole.test
+
+
+def fashion_network(cell: Mapping[str, Any], device: str) -> tuple[Classifier, datasets.Part]:
+    """Return the network 784-h-10 and its test images."""
+    train, test = (
+        datasets.Part(part.inputs.to(device), part.labels.to(device))
+        for part in _fashion_parts(cell["images"])
+    )
+    return Classifier((784, cell["hidden"], 10), train.inputs, train.labels, (0,)), test
+
+
+def gradient_parts(
+    network: Classifier, count: int, batch_size: int, of: tuple[object, ...]
+) -> Iterator[Tensor]:
+    """Yield ``count`` minibatch gradients at draws of the law of initializations, in parts."""
+    for begin in range(0, count, TOGETHER):
+        some, own = min(TOGETHER, count - begin), (*of, "rho", begin)
+        points = draw_uniform_points(network.widths, some, of=own).to(network.inputs)
+        rows = batches_of(some, network.samples, batch_size, own).to(points.device)
+        yield egop.sample_gradients(network, points, rows)
+
+
+class Estimate(NamedTuple):
+    """What gradients that streamed by left, and the seconds that it took."""
+
+    vectors: Tensor
+    moments: list[sides.Moments]
+    gradients: int
+    sampling_s: float
+    sketching_s: float
+    moments_s: float
+
+
+def estimated(network: Classifier, cell: Mapping[str, Any], of: tuple[object, ...]) -> Estimate:
+    """Sketch gradients and sum the moments of both layers' sides, a part at a time."""
+    device, rank = network.inputs.device.type, cell["rank"]
+    parts = gradient_parts(network, cell["gradients"], cell["batch_size"], of)
+    rows = network.inputs.new_zeros(0, network.parameters)
+    moments: list[sides.Moments] = []
+    seconds = [0.0, 0.0, 0.0]
+    while True:
+        part, sampling = timed(device, next, parts, None)
+        if part is None:
+            break
+        rows, sketching = timed(device, absorbed, rows, part, 2 * rank)
+        new, summing = timed(device, layer_moments, part, network.widths)
+        sums = zip(moments, new, strict=True) if moments else ()
+        moments = [sides.added(*pair) for pair in sums] or new
+        seconds = [a + b for a, b in zip(seconds, (sampling, sketching, summing), strict=True)]
+    vectors, last = timed(device, leading_directions, rows, min(rank, len(rows)))
+    return Estimate(vectors, moments, cell["gradients"], seconds[0], seconds[1] + last, seconds[2])
+
+
+def streamed_systems(
+    found: Estimate, cell: Mapping[str, Any], widths: Sequence[int], of: tuple[object, ...]
+) -> list[System]:
+    """Return the coordinate systems asked for that a pass over gradients gives."""
+    k, d, count = found.vectors.shape[1], size(widths), found.gradients
+    device = found.vectors.device.type
+    product, seconds = timed(device, product_bases, found.moments, widths)
+    nothing = completed(found.vectors[:, :0], (*of, "signs"))
+    result = [
+        System("original", 0, "none", 0, ()),
+        System("random", 0, "random", 0, whole(nothing)),
+    ]
+    for complement, mixed in (("axes", None), ("random", (*of, "signs"))):
+        basis, completing = timed(device, completed, found.vectors, mixed)
+        forming = found.sketching_s + completing
+        result.append(System("leading", k, complement, count, whole(basis), forming))
+    forming = found.moments_s + seconds
+    result.append(System("Kronecker", d, "none", count, product, forming))
+    result.append(System("folded", d, "none", count, folded(product), forming))
+    return [one for one in result if one.basis in ("original", "random", *cell["bases"])]
+
+
+def _fashion(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
+    """Train the same starts of the largest network in every basis that it has room for."""
+    network, test = fashion_network(cell, device)
+    of = (NAME, "Fashion", cell["draw"])
+    starts = draw_uniform_points(network.widths, cell["starts"], of=(*of, "starts"))
+    task = Task(
+        network,
+        test,
+        starts.to(network.inputs),
+        tuple(seeds.seed(*of, "shuffles", k) % 2**40 for k in range(cell["starts"])),
+        cell["epochs"],
+        cell["batch_size"],
+    )
+    estimate = estimated(network, cell, of)
+    found = streamed_systems(estimate, cell, network.widths, of)
+    tried = [("Adam", rate) for rate in cell["rates"]]
+    kept = kept_epochs(task.epochs)
+    run = race(task, [one.blocks for one in found], tried)
+    tables = [tables_of(_labels(tried, cell["starts"], found), run, kept)]
+    if "partial" in cell["bases"]:
+        labels = _labels(tried, cell["starts"], [_partial_system(estimate)])
+        tables.append(tables_of(labels, race_within(task, estimate.vectors, tried), kept))
+    return {
+        "large_" + name: pd.concat([one[name] for one in tables], ignore_index=True)
+        for name in tables[0]
+    }
+
+
+# --- costs --------------------------------------------------------------------------------------
+
+
+def _cost(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
+    """Measure what each basis of one network keeps, takes to make and takes a step."""
+    network, _ = fashion_network(cell, device)
+    of = (NAME, "cost", cell["hidden"])
+    estimate = estimated(network, cell, of)
+    found = streamed_systems(estimate, cell, network.widths, of)
+    if "partial" in cell["bases"]:
+        found.append(_partial_system(estimate))
+    allowed, refused = _room(network.widths, cell)
+    sampling = 0.0
+    if allowed:
+        dense, sampling = timed(device, _dense_gradients, network, cell, of)
+        found += matrices(dense, network.widths, allowed)
+    sizes = [
+        (
+            *one[:4],
+            (sampling if one.basis in allowed else estimate.sampling_s) * (one.gradients > 0),
+            one.seconds,
+            *_bytes(one, network.parameters, estimate.vectors),
+            "formed",
+            "",
+        )
+        for one in found
+    ]
+    seconds = _rounds([_step(network, one, estimate.vectors) for one in found], cell, device)
+    labels = pd.DataFrame([one[:4] for one in found], columns=System._fields[:4])
+    long = labels.loc[labels.index.repeat(cell["rounds"])].reset_index(drop=True)
+    steps = long.assign(round=[*range(cell["rounds"])] * len(labels), seconds=seconds)
+    tables = {"sizes": pd.DataFrame([*sizes, *refused], columns=SIZES), "steps": steps}
+    return {name: table.assign(parameters=network.parameters) for name, table in tables.items()}
+
+
+#: Columns of the table of what is kept and what making it takes.
+SIZES = [*System._fields[:4], "sampling_s", "forming_s", "basis_bytes", "held_bytes", "outcome"]
+SIZES.append("words")
+
+
+def _room(widths: Sequence[int], cell: Mapping[str, Any]) -> tuple[list[str], list[tuple]]:
+    """Return the matrices that may be formed, and a row for each that is refused."""
+    d, allowed, refused = size(widths), [], []
+    weights = [layer.inputs * layer.outputs for layer in layers(widths)]
+    needed = {"full": dense_bytes(d), "block": sum(map(dense_bytes, weights))}
+    for name in [name for name in needed if name in cell["bases"]]:
+        try:
+            require_room(name, d, needed[name], cell["basis_limit"])
+        except ValueError as error:
+            held = needed[name] + 24 * d
+            row = (name, d, "none", d, 0.0, 0.0, needed[name], held, "refused", str(error))
+            refused.append(row)
+        else:
+            allowed.append(name)
+    return allowed, refused
+
+
+def _dense_gradients(
+    network: Classifier, cell: Mapping[str, Any], of: tuple[object, ...]
+) -> Tensor:
+    """Return as many gradients as there are parameters, in float64, as a full basis wants them."""
+    exact = replace(network, inputs=network.inputs.double())
+    count = network.parameters
+    return torch.cat([*gradient_parts(exact, count, cell["batch_size"], (*of, "dense"))])
+
+
+def _partial_system(found: Estimate) -> System:
+    k = found.vectors.shape[1]
+    return System("partial", k, "none", found.gradients, (), found.sketching_s)
+
+
+def _bytes(one: System, d: int, vectors: Tensor) -> tuple[int, int]:
+    """Return the bytes of a basis and all that a step of Adam holds, in single precision.
+
+    Counted: the coordinates with their gradient and Adam's two averages; where the coordinates are
+    not the network's own, its parameters and their gradient as well; the basis; and the origin of
+    a partial one.
+    """
+    if one.basis == "partial":
+        return vectors.nbytes, 16 * vectors.shape[1] + 12 * d + vectors.nbytes
+    kept = nbytes(in_precision(one.blocks, torch.float32))
+    own = one.basis in ("original", "folded")
+    return kept, 16 * d + (0 if own else 8 * d) + kept
+
+
+def _step(network: Classifier, one: System, vectors: Tensor) -> Callable[[], None]:
+    """Return a function that does one step of Adam on one trial."""
+    start = draw_uniform_points(network.widths, 1, of=(NAME, "cost", "start")).to(network.inputs)
+    problem: Any = network
+    if one.basis == "partial":
+        problem = Subspace(network, start, (vectors,), (0,))
+        start = start.new_zeros(1, vectors.shape[1])
+    elif one.basis == "folded":
+        problem = replace(network, inputs=network.inputs @ cast(Any, one.blocks[0].vectors).right)
+    elif one.blocks:
+        problem = Rotated(network, (in_precision(one.blocks, torch.float32),), (0,))
+        start = problem.coordinates(start)
+    rows = Lockstep(start, [BASIC["Adam"](1e-3)])
+    batches = Shuffled(network.samples, min(300, network.samples), (0,))
+    counter = count()
+
+    def step() -> None:
+        _, gradient = problem.loss_and_gradient(rows.point, batches.at(next(counter)))
+        rows.step(gradient)
+
+    return step
+
+
+def _repeat(step: Callable[[], None]) -> None:
+    for _ in range(TIMED):
+        step()
+
+
+def _rounds(
+    steps: Sequence[Callable[[], None]], cell: Mapping[str, Any], device: str
+) -> list[float]:
+    """Return seconds a step: all rounds of the first function, then of the second, ...
+
+    The functions take turns, so that what slows the machine down slows all of them.
+    """
+    found: list[list[float]] = [[] for _ in steps]
+    for step in steps:
+        for _ in range(WARM):
+            step()
+    for _ in range(cell["rounds"]):
+        for step, own in zip(steps, found, strict=True):
+            _, seconds = timed(device, _repeat, step)
+            own.append(seconds / TIMED)
+    return [one for own in found for one in own]
+
+
+RUNS = {"cost": _cost, "digits": _digits, "Fashion": _fashion}
