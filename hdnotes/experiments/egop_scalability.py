@@ -7,12 +7,11 @@ from the full one down to k leading vectors, and the same starts trained in all 
 """
 
 import math
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, reduce
+from functools import cache
 from itertools import count
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import pandas as pd
 import torch
@@ -20,21 +19,36 @@ from torch import Tensor
 
 from hdnotes import datasets, seeds
 from hdnotes.batches import Shuffled
-from hdnotes.experiments.egop_images import images, scores
+from hdnotes.experiments.basis_races import (
+    MEASURED,
+    Task,
+    kept_epochs,
+    race,
+    race_renewed,
+    race_within,
+)
+from hdnotes.experiments.coordinate_systems import (
+    TOGETHER,
+    Estimate,
+    System,
+    batches_of,
+    estimated,
+    gradient_parts,
+    in_precision,
+    matrices,
+    nbytes,
+    streamed_systems,
+    systems,
+    timed,
+)
+from hdnotes.experiments.egop_images import images
 from hdnotes.experiments.parameters import parameter
-from hdnotes.long_training import LongRun, train_long
+from hdnotes.long_training import LongRun
 from hdnotes.measures import egop, sides
-from hdnotes.measures.frequent_directions import absorbed, leading_directions
 from hdnotes.measures.randomized import leading_eigenvectors
 from hdnotes.optimizers import BASIC, Lockstep
-from hdnotes.problems.classifier import (
-    Classifier,
-    draw_points,
-    draw_uniform_points,
-    layers,
-)
-from hdnotes.problems.implicit_bases import Basis, Sides, block, completed
-from hdnotes.problems.rotated import Block, Rotated
+from hdnotes.problems.classifier import Classifier, draw_points, draw_uniform_points, layers
+from hdnotes.problems.rotated import Rotated
 from hdnotes.problems.subspace import Subspace
 from hdnotes.wording import in_bytes
 
@@ -53,12 +67,8 @@ BASES = (
     "leading",
     "partial",
 )
-#: Epochs of a curve that are kept, the first one aside.
-KEPT = 10
 #: Splits of the gradients into halves that are compared.
 SPLITS = 5
-#: Gradients that stream by together.
-TOGETHER = 64
 #: Steps that are timed together, and those before that are not timed.
 TIMED, WARM = 5, 2
 
@@ -84,7 +94,7 @@ class Parameters:
         1.0, above=0, help="gradients that estimate the digits' EGOP over parameters, M/d"
     )
     ranks: tuple[int, ...] = parameter(
-        (10, 32, 100, 320, 1000), at_least=1, help="leading vectors k of the sweep"
+        (3, 10, 32, 100, 320), at_least=1, help="leading vectors k of the sweep"
     )
     rank: int = parameter(100, at_least=1, help="leading vectors k of everything else")
     gradient_shares: tuple[float, ...] = parameter(
@@ -95,15 +105,18 @@ class Parameters:
     )
     adam_rate: float = parameter(0.02, above=0, help="Adam's learning rate on the digits")
     adagrad_rate: float = parameter(0.04, above=0, help="Adagrad's learning rate on the digits")
-    hidden: tuple[int, ...] = parameter(
-        (1, 2, 10, 30, 100), at_least=1, help="hidden units of the Fashion-MNIST networks"
+    fashion_hidden: int = parameter(
+        100, at_least=1, help="hidden units of the Fashion-MNIST network that is trained"
     )
-    fashion_rank: int = parameter(64, at_least=1, help="leading vectors k on Fashion-MNIST")
+    hidden: tuple[int, ...] = parameter(
+        (1, 2, 10, 30, 100), at_least=1, help="hidden units of those that are timed"
+    )
+    fashion_rank: int = parameter(200, at_least=1, help="leading vectors k on Fashion-MNIST")
     fashion_gradients: int = parameter(640, at_least=1, help="gradients that stream by, M")
     fashion_images: int = parameter(
-        6000, at_least=300, at_most=60_000, unit="samples", help="of Fashion-MNIST to train on"
+        4500, at_least=300, at_most=60_000, unit="samples", help="of Fashion-MNIST to train on"
     )
-    fashion_epochs: int = parameter(5, at_least=1, unit="epochs", help="of its largest network")
+    fashion_epochs: int = parameter(5, at_least=1, unit="epochs", help="on Fashion-MNIST")
     fashion_rates: tuple[float, ...] = parameter(
         (0.001, 0.004), above=0, help="Adam's learning rates on Fashion-MNIST"
     )
@@ -141,11 +154,10 @@ PROFILES: dict[str, dict[str, Any]] = {
         "ranks": (3, 10, 32, 64, 100, 200, 320, 640, 1000),
         "hidden": (1, 3, 10, 30, 100, 300),
         "fashion_gradients": 6400,
-        "fashion_images": 60_000,
-        "fashion_epochs": 20,
-        "fashion_rates": (0.0004, 0.001, 0.002, 0.004),
+        "fashion_images": 30_000,
+        "fashion_epochs": 10,
+        "fashion_rates": (0.001, 0.002, 0.004, 0.008),
         "rounds": 15,
-        "basis_limit": 0.5,
     },
 }
 
@@ -181,7 +193,7 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
     }
     large = {
         "kind": "Fashion",
-        "hidden": max(p.hidden),
+        "hidden": p.fashion_hidden,
         **fashion,
         "starts": p.starts,
         "epochs": p.fashion_epochs,
@@ -250,247 +262,6 @@ def require_room(name: str, d: int, needed: int, limit: float) -> None:
         )
 
 
-# --- bases --------------------------------------------------------------------------------------
-
-
-class System(NamedTuple):
-    """One coordinate system: its labels, its blocks, and the seconds that forming them took."""
-
-    basis: str
-    rank: int
-    complement: str
-    gradients: int
-    blocks: tuple[Block, ...]
-    seconds: float = 0.0
-
-
-def timed(device: str, make: Callable[..., Any], *given: Any) -> tuple[Any, float]:
-    """Return what a function makes of what it is given, and the seconds that takes."""
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
-    wait()
-    begin = time.perf_counter()
-    made = make(*given)
-    wait()
-    return made, time.perf_counter() - begin
-
-
-def nbytes(blocks: Sequence[Block]) -> int:
-    """Return the bytes of all bases of a coordinate system."""
-    return sum(one.vectors.nbytes for one in blocks)
-
-
-def layer_bases(gradients: Tensor, widths: Sequence[int]) -> tuple[Block, ...]:
-    """Return the eigenbasis of each weight matrix's own EGOP (document 4, Eq. 5)."""
-    weights = [layer.weight for layer in layers(widths)]
-    return tuple(Block(at, egop.eigenbasis(gradients[:, at]).vectors) for at in weights)
-
-
-def product_bases(moments: Sequence[sides.Moments], widths: Sequence[int]) -> tuple[Block, ...]:
-    """Return the rotations of the two sides of each weight matrix."""
-    pairs = zip(layers(widths), map(sides.side_bases, moments), strict=True)
-    return tuple(block(layer.weight, Sides(left, right)) for layer, (left, right) in pairs)
-
-
-def folded(products: Sequence[Block]) -> tuple[Block, ...]:
-    """Return the rotation of the first layer's inputs alone."""
-    at, both = products[0]
-    return (block(at, Sides(None, cast(Any, both).right)),)
-
-
-def layer_moments(gradients: Tensor, widths: Sequence[int]) -> list[sides.Moments]:
-    """Return the moments of each weight matrix's two sides."""
-    stack = layers(widths)
-    return [sides.side_moments(gradients[:, layer.weight], layer.outputs) for layer in stack]
-
-
-def streamed(parts: Iterable[Tensor], rank: int) -> Tensor:
-    """Return about ``rank`` leading vectors (d, k) of gradients seen once, part by part."""
-    first, *rest = parts
-    rows = reduce(lambda kept, part: absorbed(kept, part, 2 * rank), rest, first)
-    return leading_directions(rows, min(rank, len(rows)))
-
-
-def whole(basis: Basis) -> tuple[Block, ...]:
-    """Return a basis of all parameters as a coordinate system."""
-    return (block(slice(None), basis),)
-
-
-def matrices(gradients: Tensor, widths: Sequence[int], asked: Sequence[str]) -> list[System]:
-    """Return the coordinate systems made of whole orthonormal matrices: full, block, Kronecker."""
-    count, d = gradients.shape
-
-    def system(name: str, make: Callable[[], tuple[Block, ...]]) -> System:
-        blocks, seconds = timed(gradients.device.type, make)
-        return System(name, d, "none", count, blocks, seconds)
-
-    found = []
-    if "full" in asked:
-        found.append(system("full", lambda: whole(egop.eigenbasis(gradients).vectors)))
-    if {"block", "first layer", "second layer"} & {*asked}:
-        both = system("block", lambda: layer_bases(gradients, widths))
-        first, second = ((one,) for one in both.blocks)
-        parts = {"block": both.blocks, "first layer": first, "second layer": second}
-        found += [both._replace(basis=k, blocks=v) for k, v in parts.items() if k in asked]
-    if {"Kronecker", "folded"} & {*asked}:
-        product = system(
-            "Kronecker", lambda: product_bases(layer_moments(gradients, widths), widths)
-        )
-        inputs = product._replace(basis="folded", blocks=folded(product.blocks))
-        found += [one for one in (product, inputs) if one.basis in asked]
-    return found
-
-
-def leading(gradients: Tensor, cell: Mapping[str, Any]) -> list[System]:
-    """Return the coordinate systems of a few leading vectors, with either complement."""
-    count, of, found = len(gradients), (NAME, cell["draw"]), []
-
-    def add(name: str, part: Tensor, make: Callable[[], Tensor]) -> None:
-        vectors, seconds = timed(gradients.device.type, make)
-        label = (name, vectors.shape[1])
-        for complement, mixed in (("axes", None), ("random", (*of, "signs"))):
-            blocks = whole(completed(vectors, mixed))
-            found.append(System(*label, complement, len(part), blocks, seconds))
-
-    def randomized(part: Tensor, rank: int) -> Callable[[], Tensor]:
-        k = min(rank, *part.shape)
-        return lambda: leading_eigenvectors(part, k, of=(*of, "probes")).vectors
-
-    for rank in sorted({min(r, count) for r in (*cell["ranks"], cell["rank"])}):
-        add("leading", gradients, randomized(gradients, rank))
-    for share in cell["shares"]:
-        part = gradients[: math.ceil(share * count)]
-        add("fewer gradients", part, randomized(part, cell["rank"]))
-    add("streamed", gradients, lambda: streamed(gradients.split(TOGETHER), cell["rank"]))
-    return found
-
-
-def systems(gradients: Tensor, widths: Sequence[int], cell: Mapping[str, Any]) -> list[System]:
-    """Return every coordinate system of the digits' network, in the gradients' precision."""
-    nothing = completed(gradients[:0].T, (NAME, cell["draw"], "signs"))
-    found = [
-        System("original", 0, "none", 0, ()),
-        System("random", 0, "random", 0, whole(nothing)),
-        *matrices(gradients, widths, cell["bases"]),
-    ]
-    return found + (leading(gradients, cell) if "leading" in cell["bases"] else [])
-
-
-def in_precision(blocks: Sequence[Block], dtype: torch.dtype) -> tuple[Block, ...]:
-    """Return the blocks in the precision of training."""
-    return tuple(Block(at, vectors.to(dtype)) for at, vectors in blocks)
-
-
-# --- training -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Task:
-    """A network, its starts and what its runs share.
-
-    Attributes
-    ----------
-    network : on the training part, one trial, single precision
-    test : images that are not trained on
-    starts : (starts, d)
-    streams : seeds of the starts' batches
-    epochs, batch_size : of training
-    """
-
-    network: Classifier
-    test: datasets.Part
-    starts: Tensor
-    streams: tuple[int, ...]
-    epochs: int
-    batch_size: int
-
-    @property
-    def an_epoch(self) -> int:
-        """Steps of an epoch; a last batch that is not full is dropped."""
-        return self.network.samples // self.batch_size
-
-
-def race(
-    task: Task, bases: Sequence[tuple[Block, ...]], tried: Sequence[tuple[str, float]]
-) -> LongRun:
-    """Train each start by each method and rate in each coordinate system, in this order of axes."""
-    per_start, rows = len(bases), len(tried) * len(task.starts) * len(bases)
-    problem = Rotated(
-        task.network.take([0] * rows), tuple(bases), tuple(range(per_start)) * (rows // per_start)
-    )
-    starts = task.starts.repeat_interleave(per_start, 0).repeat(len(tried), 1)
-    return _run(task, problem, problem.coordinates(starts), tried, per_start)
-
-
-def race_within(task: Task, vectors: Tensor, tried: Sequence[tuple[str, float]]) -> LongRun:
-    """Train each start by each method and rate on the subspace of ``vectors`` (d, k)."""
-    rows = len(tried) * len(task.starts)
-    origin = task.starts.repeat(len(tried), 1)
-    problem = Subspace(task.network.take([0] * rows), origin, (vectors,), (0,) * rows)
-    return _run(task, problem, origin.new_zeros(rows, vectors.shape[1]), tried, 1)
-
-
-def _run(
-    task: Task, problem: Any, point: Tensor, tried: Sequence[tuple[str, float]], per_start: int
-) -> LongRun:
-    """Train rows of settings, starts and ``per_start`` coordinate systems."""
-    streams = [stream for stream in task.streams for _ in range(per_start)] * len(tried)
-    settings = [BASIC[name](rate) for name, rate in tried]
-    train = datasets.Part(task.network.inputs, task.network.labels)
-    return train_long(
-        problem,
-        point,
-        [setting for setting in settings for _ in range(len(streams) // len(tried))],
-        task.epochs * task.an_epoch,
-        batches=Shuffled(task.network.samples, task.batch_size, tuple(streams)),
-        every=task.an_epoch,
-        record=torch.tensor(kept_epochs(task.epochs)) * task.an_epoch,
-        observe={
-            "loss": lambda visit: scores(visit, train)[0],
-            "accuracy": lambda visit: scores(visit, task.test)[1],
-        },
-    )
-
-
-def kept_epochs(epochs: int) -> list[int]:
-    """Return the epochs at which the loss is kept, 0 and the last among them."""
-    return sorted({round(epochs * k / KEPT) for k in range(KEPT + 1)})
-
-
-def race_renewed(
-    task: Task, rank: int, tried: Sequence[tuple[str, float]], every: int
-) -> list[LongRun]:
-    """Train on subspaces that are renewed every so many epochs; return the pieces.
-
-    A row's subspace is that of the leading eigenvectors of minibatch gradients at the point it has
-    reached, twice as many as there are vectors. A piece starts the method anew.
-    """
-    point, runs = task.starts.repeat(len(tried), 1), []
-    for first in range(0, task.epochs, every):
-        streams = tuple(seeds.seed(stream, "renewed", first) % 2**40 for stream in task.streams)
-        piece = replace(task, epochs=min(every, task.epochs - first), streams=streams)
-        bases = tuple(_local_vectors(piece, theta, rank) for theta in point)
-        rows = len(point)
-        network = task.network.take([0] * rows)
-        problem = Subspace(network, point, bases, tuple(range(rows)))
-        runs.append(_run(piece, problem, point.new_zeros(rows, bases[0].shape[1]), tried, 1))
-        point = problem.original(runs[-1].point)
-    return runs
-
-
-def _local_vectors(task: Task, theta: Tensor, rank: int) -> Tensor:
-    of = (NAME, "renewed", *task.streams)
-    rows = batches_of(2 * rank, task.network.samples, task.batch_size, of).to(theta.device)
-    points = theta.repeat(len(rows), 1)
-    gradients = egop.sample_gradients(task.network, points, rows)
-    return leading_eigenvectors(gradients, min(rank, *gradients.shape), of=of).vectors
-
-
-def batches_of(count: int, samples: int, size: int, of: tuple[object, ...]) -> Tensor:
-    """Draw ``count`` minibatches without replacement, (count, size), from the stream ``of``."""
-    stream = seeds.generator(*of, "batches")
-    return torch.stack([torch.randperm(samples, generator=stream)[:size] for _ in range(count)])
-
-
 # --- the digits ---------------------------------------------------------------------------------
 
 
@@ -524,7 +295,7 @@ def _digits(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     """Train the same starts in every coordinate system that one draw of gradients gives."""
     task = digits_task(cell, device)
     gradients, sampling = timed(device, digits_gradients, task, cell)
-    found = systems(gradients, task.network.widths, cell)
+    found = systems(gradients, task.network.widths, cell, (NAME, "digits", cell["draw"]))
     tried = list(zip(cell["methods"], cell["rates"], strict=True))
     run = race(task, [in_precision(one.blocks, torch.float32) for one in found], tried)
     tables = [tables_of(_labels(tried, cell["starts"], found), run, kept_epochs(task.epochs))]
@@ -534,7 +305,15 @@ def _digits(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     return {
         **{name: table.reset_index(drop=True) for name, table in made.items()},
         "setup": pd.DataFrame(
-            [(*one[:4], nbytes(one.blocks), sampling, one.seconds) for one in found],
+            [
+                (
+                    *one[:4],
+                    nbytes(one.blocks),
+                    sampling * one.gradients / len(gradients),
+                    one.seconds,
+                )
+                for one in found
+            ],
             columns=[*System._fields[:4], "basis_bytes", "sampling_s", "forming_s"],
         ),
         **_estimates(gradients, found, cell),
@@ -566,10 +345,6 @@ def _labels(
     """Return a row a run: its method, rate, start and coordinate system."""
     rows = [(*one, k, *s[:4]) for one in tried for k in range(starts) for s in found]
     return pd.DataFrame(rows, columns=["method", "learning_rate", "start", *System._fields[:4]])
-
-
-#: What is measured along a run.
-MEASURED = ("loss", "accuracy")
 
 
 def tables_of(labels: pd.DataFrame, run: LongRun, epochs: Sequence[int]) -> dict[str, pd.DataFrame]:
@@ -655,82 +430,18 @@ def _products(
 
 @cache
 def _fashion_parts(count: int) -> tuple[datasets.Part, datasets.Part]:
-    """Return the first ``count`` training images of all ten classes, and the test images."""
+    """Return the first ``count`` training images of all ten classes, and held-out ones."""
     whole = datasets.fashion_mnist(None)
-    return datasets.Part(*(x[:count] for x in whole.train)), whole.test
+    return datasets.Part(*(x[:count] for x in whole.train)), whole.validation
 
 
 def fashion_network(cell: Mapping[str, Any], device: str) -> tuple[Classifier, datasets.Part]:
-    """Return the network 784-h-10 and its test images."""
+    """Return the network 784-h-10 and held-out images."""
     train, test = (
         datasets.Part(part.inputs.to(device), part.labels.to(device))
         for part in _fashion_parts(cell["images"])
     )
     return Classifier((784, cell["hidden"], 10), train.inputs, train.labels, (0,)), test
-
-
-def gradient_parts(
-    network: Classifier, count: int, batch_size: int, of: tuple[object, ...]
-) -> Iterator[Tensor]:
-    """Yield ``count`` minibatch gradients at draws of the law of initializations, in parts."""
-    for begin in range(0, count, TOGETHER):
-        some, own = min(TOGETHER, count - begin), (*of, "rho", begin)
-        points = draw_uniform_points(network.widths, some, of=own).to(network.inputs)
-        rows = batches_of(some, network.samples, batch_size, own).to(points.device)
-        yield egop.sample_gradients(network, points, rows)
-
-
-class Estimate(NamedTuple):
-    """What gradients that streamed by left, and the seconds that it took."""
-
-    vectors: Tensor
-    moments: list[sides.Moments]
-    gradients: int
-    sampling_s: float
-    sketching_s: float
-    moments_s: float
-
-
-def estimated(network: Classifier, cell: Mapping[str, Any], of: tuple[object, ...]) -> Estimate:
-    """Sketch gradients and sum the moments of both layers' sides, a part at a time."""
-    device, rank = network.inputs.device.type, cell["rank"]
-    parts = gradient_parts(network, cell["gradients"], cell["batch_size"], of)
-    rows = network.inputs.new_zeros(0, network.parameters)
-    moments: list[sides.Moments] = []
-    seconds = [0.0, 0.0, 0.0]
-    while True:
-        part, sampling = timed(device, next, parts, None)
-        if part is None:
-            break
-        rows, sketching = timed(device, absorbed, rows, part, 2 * rank)
-        new, summing = timed(device, layer_moments, part, network.widths)
-        sums = zip(moments, new, strict=True) if moments else ()
-        moments = [sides.added(*pair) for pair in sums] or new
-        seconds = [a + b for a, b in zip(seconds, (sampling, sketching, summing), strict=True)]
-    vectors, last = timed(device, leading_directions, rows, min(rank, len(rows)))
-    return Estimate(vectors, moments, cell["gradients"], seconds[0], seconds[1] + last, seconds[2])
-
-
-def streamed_systems(
-    found: Estimate, cell: Mapping[str, Any], widths: Sequence[int], of: tuple[object, ...]
-) -> list[System]:
-    """Return the coordinate systems asked for that a pass over gradients gives."""
-    k, d, count = found.vectors.shape[1], size(widths), found.gradients
-    device = found.vectors.device.type
-    product, seconds = timed(device, product_bases, found.moments, widths)
-    nothing = completed(found.vectors[:, :0], (*of, "signs"))
-    result = [
-        System("original", 0, "none", 0, ()),
-        System("random", 0, "random", 0, whole(nothing)),
-    ]
-    for complement, mixed in (("axes", None), ("random", (*of, "signs"))):
-        basis, completing = timed(device, completed, found.vectors, mixed)
-        forming = found.sketching_s + completing
-        result.append(System("leading", k, complement, count, whole(basis), forming))
-    forming = found.moments_s + seconds
-    result.append(System("Kronecker", d, "none", count, product, forming))
-    result.append(System("folded", d, "none", count, folded(product), forming))
-    return [one for one in result if one.basis in ("original", "random", *cell["bases"])]
 
 
 def _fashion(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:

@@ -100,7 +100,7 @@ def completed(vectors: Tensor, mixed: tuple[object, ...] | None = None) -> Compl
     inverse = (y.T @ y).triu(1) + torch.diag((y.T @ y).diagonal() / 2 + (scales == 0))
     eye = torch.eye(k, dtype=vectors.dtype, device=vectors.device)
     factor = torch.linalg.solve_triangular(inverse, eye, upper=True)
-    if mixed is None:
+    if mixed is None or k == d:
         return Completed(y, factor)
     coins = torch.randint(2, (d - k,), generator=seeds.generator(*mixed))
     return Completed(y, factor, (2 * coins - 1).to(vectors))
