@@ -177,6 +177,25 @@ def systems(
     return found + leading(gradients, widths, cell, of)
 
 
+def of_inputs(inputs: Tensor, widths: Sequence[int]) -> list[System]:
+    """Return rotations of the first layer's inputs that need no gradient, as folded bases.
+
+    "mean input" turns one axis onto the mean of the inputs by a single reflection; "input SVD"
+    takes the right singular vectors of the inputs.
+    """
+    at, exact = layers(widths)[0].weight, inputs.double()
+    mean = exact.mean(0)
+    eye = torch.eye(len(mean), dtype=exact.dtype, device=exact.device)
+    turns = {
+        "mean input": eye @ completed((mean / mean.norm()).unsqueeze(1)),
+        "input SVD": torch.linalg.eigh(exact.T @ exact).eigenvectors.flip(1),
+    }
+    d = layers(widths)[-1].bias.stop
+    return [
+        System(name, d, "none", 0, (block(at, Sides(None, turn)),)) for name, turn in turns.items()
+    ]
+
+
 def in_precision(blocks: Sequence[Block], dtype: torch.dtype) -> tuple[Block, ...]:
     """Return the blocks in the precision of training."""
     return tuple(Block(at, vectors.to(dtype)) for at, vectors in blocks)

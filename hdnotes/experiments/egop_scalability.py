@@ -37,6 +37,7 @@ from hdnotes.experiments.coordinate_systems import (
     in_precision,
     matrices,
     nbytes,
+    of_inputs,
     streamed_systems,
     systems,
     timed,
@@ -295,7 +296,10 @@ def _digits(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     """Train the same starts in every coordinate system that one draw of gradients gives."""
     task = digits_task(cell, device)
     gradients, sampling = timed(device, digits_gradients, task, cell)
-    found = systems(gradients, task.network.widths, cell, (NAME, "digits", cell["draw"]))
+    widths = task.network.widths
+    found = systems(gradients, widths, cell, (NAME, "digits", cell["draw"]))
+    if "folded" in cell["bases"]:
+        found += of_inputs(task.network.inputs, widths)
     tried = list(zip(cell["methods"], cell["rates"], strict=True))
     run = race(task, [in_precision(one.blocks, torch.float32) for one in found], tried)
     tables = [tables_of(_labels(tried, cell["starts"], found), run, kept_epochs(task.epochs))]
@@ -316,7 +320,7 @@ def _digits(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
             ],
             columns=[*System._fields[:4], "basis_bytes", "sampling_s", "forming_s"],
         ),
-        **_estimates(gradients, found, cell),
+        **_estimates(gradients, found, cell, task.network.inputs.mean(0).double()),
     }
 
 
@@ -364,7 +368,7 @@ def tables_of(labels: pd.DataFrame, run: LongRun, epochs: Sequence[int]) -> dict
 
 
 def _estimates(
-    gradients: Tensor, found: Sequence[System], cell: Mapping[str, Any]
+    gradients: Tensor, found: Sequence[System], cell: Mapping[str, Any], mean: Tensor
 ) -> dict[str, pd.DataFrame]:
     """Return the spectrum, how halves of the gradients agree, and how near products come."""
     of, rank = (NAME, cell["draw"]), min(max(*cell["ranks"], cell["rank"]), *gradients.shape)
@@ -377,7 +381,7 @@ def _estimates(
     tables["agreement"] = pd.concat(halves, ignore_index=True)
     first = {one.basis: one.blocks[0].vectors for one in found if one.basis in FIRST}
     if first:
-        tables |= _products(gradients, first, cell)
+        tables |= _products(gradients, first, cell, mean)
     return tables
 
 
@@ -407,9 +411,12 @@ def _agreement(gradients: Tensor, cell: Mapping[str, Any], split: int) -> pd.Dat
 
 
 def _products(
-    gradients: Tensor, first: Mapping[str, Tensor], cell: Mapping[str, Any]
+    gradients: Tensor, first: Mapping[str, Tensor], cell: Mapping[str, Any], mean: Tensor
 ) -> dict[str, pd.DataFrame]:
-    """Ask whether a product of rotations could be the eigenbasis of the first layer's EGOP."""
+    """Ask whether a product of rotations could be the eigenbasis of the first layer's EGOP.
+
+    And whether its leading vectors are the mean input, once for each hidden unit.
+    """
     own = gradients[:, layers((64, cell["hidden"], 10))[0].weight]
     off = {name: float(sides.off_diagonal_share(own @ basis)) for name, basis in first.items()}
     off["original"] = float(sides.off_diagonal_share(own))
@@ -420,6 +427,7 @@ def _products(
     shares = {
         "single_row": sides.single_row_share(vectors, cell["hidden"]),
         "rank_one": sides.rank_one_share(vectors, cell["hidden"]),
+        "mean_input": sides.input_share(vectors, cell["hidden"], mean / mean.norm()),
     }
     products = pd.DataFrame({name: x.cpu().numpy() for name, x in shares.items()})
     return {"diagonal": diagonal, "products": products.assign(k=range(1, len(products) + 1))}
@@ -459,6 +467,11 @@ def _fashion(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     )
     estimate = estimated(network, cell, of)
     found = streamed_systems(estimate, cell, network.widths, of)
+    if "folded" in cell["bases"]:
+        found += [
+            one._replace(blocks=in_precision(one.blocks, torch.float32))
+            for one in of_inputs(network.inputs, network.widths)
+        ]
     tried = [("Adam", rate) for rate in cell["rates"]]
     kept = kept_epochs(task.epochs)
     run = race(task, [one.blocks for one in found], tried)

@@ -62,6 +62,23 @@ def rank_one_share(vectors: Tensor, rows: int) -> Tensor:
     return square[:, 0] / square.sum(1)
 
 
+def input_share(vectors: Tensor, rows: int, direction: Tensor) -> Tensor:
+    """Return the share of a column's square along one direction of the inputs (k,).
+
+    Parameters
+    ----------
+    direction : (columns,), of length 1
+
+    Examples
+    --------
+    >>> axis = torch.tensor([1.0, 0.0])
+    >>> input_share(torch.tensor([[1.0], [0.0], [1.0], [0.0]]), 2, axis).tolist()
+    [1.0]
+    """
+    square = vectors.square().sum(0)
+    return (vectors.T.unflatten(1, (rows, -1)) @ direction).square().sum(1) / square
+
+
 def off_diagonal_share(coordinates: Tensor) -> Tensor:
     """Return the share of an EGOP's square off its diagonal, from gradients V^T g (M, d)."""
     square = (coordinates.T @ coordinates).square()
