@@ -15,7 +15,7 @@ ROWS = {**style.METHODS, **style.COORDINATES, **style.BASES}
 PANELS = (
     ("original", "random", "EGOP", "leading", "leading, random", "block"),
     ("EGOP", "block", "leading", "leading, random", "Kronecker", "folded", "partial"),
-    ("original", "leading", "leading, random", "Kronecker", "folded", "mean input", "partial"),
+    ("original", "leading", "leading, random", "Kronecker", "folded", "input SVD", "partial"),
 )
 
 # Hue rotation by half a turn as browsers do it (W3C Filter Effects, feColorMatrix hueRotate).
