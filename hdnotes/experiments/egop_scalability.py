@@ -119,7 +119,7 @@ class Parameters:
     )
     fashion_epochs: int = parameter(5, at_least=1, unit="epochs", help="on Fashion-MNIST")
     fashion_rates: tuple[float, ...] = parameter(
-        (0.001, 0.004), above=0, help="Adam's learning rates on Fashion-MNIST"
+        (0.001, 0.004, 0.016), above=0, help="Adam's learning rates on Fashion-MNIST"
     )
     rounds: int = parameter(21, at_least=1, help="rounds of timing")
     basis_limit: float = parameter(
@@ -157,7 +157,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "fashion_gradients": 6400,
         "fashion_images": 30_000,
         "fashion_epochs": 10,
-        "fashion_rates": (0.001, 0.002, 0.004, 0.008),
+        "fashion_rates": (0.001, 0.002, 0.004, 0.008, 0.016),
     },
 }
 
@@ -519,7 +519,8 @@ def _cost(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     seconds = _rounds([_step(network, one, estimate.vectors) for one in found], cell, device)
     labels = pd.DataFrame([one[:4] for one in found], columns=System._fields[:4])
     long = labels.loc[labels.index.repeat(cell["rounds"])].reset_index(drop=True)
-    steps = long.assign(round=[*range(cell["rounds"])] * len(labels), seconds=seconds)
+    pairs = pd.DataFrame(seconds, columns=["seconds", "plain_seconds"])
+    steps = pd.concat([long.assign(round=[*range(cell["rounds"])] * len(labels)), pairs], axis=1)
     tables = {"sizes": pd.DataFrame([*sizes, *refused], columns=SIZES), "steps": steps}
     return {name: table.assign(parameters=network.parameters) for name, table in tables.items()}
 
@@ -605,19 +606,20 @@ def _repeat(step: Callable[[], None]) -> None:
 
 def _rounds(
     steps: Sequence[Callable[[], None]], cell: Mapping[str, Any], device: str
-) -> list[float]:
-    """Return seconds a step: all rounds of the first function, then of the second, ...
+) -> list[tuple[float, float]]:
+    """Return seconds a step, each with those of the first function, the plain one, just before.
 
-    The functions take turns, so that what slows the machine down slows all of them.
+    All rounds of the first function come first, then those of the second, ... They were run in
+    turns, so that what slows the machine down slows all of them.
     """
-    found: list[list[float]] = [[] for _ in steps]
+    found: list[list[tuple[float, float]]] = [[] for _ in steps]
     for step in steps:
         for _ in range(WARM):
             step()
     for _ in range(cell["rounds"]):
         for step, own in zip(steps, found, strict=True):
-            _, seconds = timed(device, _repeat, step)
-            own.append(seconds / TIMED)
+            plain, seconds = (timed(device, _repeat, one)[1] for one in (steps[0], step))
+            own.append((seconds / TIMED, plain / TIMED))
     return [one for own in found for one in own]
 
 

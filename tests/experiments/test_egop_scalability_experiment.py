@@ -124,7 +124,8 @@ def test_parts_of_a_stream_are_its_gradients_and_its_sketch_that_of_all(task):
     torch.testing.assert_close(parts[0], other[0], rtol=0, atol=0)
     cell = {"rank": 4, "gradients": 70, "batch_size": 50}
     found = estimated(network, cell, ("test",))
-    torch.testing.assert_close(found.vectors.abs(), streamed(parts, 4).abs(), rtol=1e-2, atol=1e-3)
+    cosines = torch.linalg.svdvals(found.vectors.T @ streamed(parts, 4))
+    assert cosines.min() > 0.999
     whole = sides.side_moments(torch.cat(parts)[:, layers(network.widths)[0].weight], 3)
     torch.testing.assert_close(found.moments[0].left, whole.left, rtol=1e-3, atol=1e-3)
 
