@@ -119,6 +119,13 @@ def by_gradients(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([fewer.assign(coordinates=names), everything], ignore_index=True)
 
 
+def beside(rows: pd.DataFrame, table: pd.DataFrame, x: str, names: tuple[str, ...]) -> Any:
+    """Return, by method, the rows and at each of their ``x`` the runs of some other coordinates."""
+    others = table[table.coordinates.isin(names)]
+    whole = pd.concat([rows, *(others.assign(**{x: at}) for at in sorted(rows[x].unique()))])
+    return {name: whole[whole.method.eq(name)] for name in methods(table)}
+
+
 def fewest(table: pd.DataFrame) -> int:
     """Return the smallest number of gradients that was tried."""
     return int(_rows(table, basis="fewer gradients").gradients.min())
