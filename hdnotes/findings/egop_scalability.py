@@ -592,7 +592,7 @@ def _sooner(results: Any) -> tuple[Word, str]:
     found = _matching(results, "leading", "Kronecker", "folded")
     words = ", ".join(f"{name} {quoted(own.share)}" for name, own in found.items())
     return together(*(below(own.share, 1) for own in found.values())), (
-        f"time of the steps to plain Adam's final loss over the time of all of plain Adam's: {words}"
+        f"time of the steps to plain Adam's final loss over that of all of plain Adam's: {words}"
     )
 
 
