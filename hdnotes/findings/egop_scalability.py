@@ -173,6 +173,15 @@ def sizes(results: Any) -> pd.DataFrame:
     return table.assign(coordinates=coordinates, setup_s=table.sampling_s + table.forming_s)
 
 
+def costs(results: Any) -> pd.DataFrame:
+    """Return a row a network and basis: quartiles of its step ratios, its bytes, its outcome."""
+    at = ["parameters", "coordinates"]
+    ratios = step_ratios(results).groupby(at).ratio.quantile([0.25, 0.5, 0.75]).unstack()
+    ratios.columns = ["ratio_low", "ratio", "ratio_high"]
+    kept = sizes(results)[[*at, "basis_bytes", "held_bytes", "setup_s", "outcome"]]
+    return kept.merge(ratios.reset_index(), on=at, how="left")
+
+
 def largest(results: Any) -> int:
     """Return the number of parameters of the largest network that was timed."""
     return int(results.table("sizes").parameters.max())

@@ -255,6 +255,15 @@ def test_the_time_to_match_interpolates_and_is_repaid_by_what_it_saves():
     assert np.isinf(table.even["original"]).all()
 
 
+def test_costs_have_a_row_for_every_basis_the_refused_one_without_a_ratio():
+    table = findings.costs(made()).set_index(["coordinates", "parameters"])
+    assert len(table) == 12
+    assert np.isnan(table.ratio["EGOP", LARGE])
+    assert table.outcome["EGOP", LARGE] == "refused"
+    assert table.ratio["Kronecker", 805] == pytest.approx(1.2, rel=0.05)
+    assert (table.ratio_low <= table.ratio_high).sum() == 11
+
+
 def test_the_reference_rank_and_the_rate_are_read_off_the_results():
     results = made()
     assert findings.reference_rank(findings.ends(results)) == RANK
