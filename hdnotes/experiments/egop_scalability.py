@@ -57,7 +57,10 @@ NAME = "egop_scalability"
 VERSION = 1
 TITLE = "Scalability"
 
-#: Bases that can be asked for; the original coordinates and a random rotation always run.
+#: Bases that always run, beside original coordinates and a random rotation; and those asked for.
+ALWAYS = ("first layer", "folded", "leading")
+ASKED = ("full", "block", "Kronecker", "partial")
+#: All of them, in the order in which they are made; the second layer comes with the blocks.
 BASES = (
     "full",
     "block",
@@ -82,7 +85,7 @@ class Parameters:
         ("Adam", "Adagrad"), choices=("Adam", "Adagrad"), help="methods trained on the digits"
     )
     bases: tuple[str, ...] = parameter(
-        BASES, choices=BASES, help="bases beside original and random"
+        ASKED, choices=ASKED, help="bases beside the cheap ones that always run"
     )
     digits_hidden: int = parameter(32, at_least=2, help="hidden units of the digits' network")
     draws: int = parameter(1, at_least=1, help="independent estimates of the EGOP")
@@ -164,12 +167,14 @@ PROFILES: dict[str, dict[str, Any]] = {
 
 def cells(p: Parameters) -> list[dict[str, Any]]:
     """Return what has to be computed: timings, then a draw of each network a cell."""
+    wanted = {*ALWAYS, *p.bases, *["second layer"] * ("block" in p.bases)}
+    chosen = [name for name in BASES if name in wanted]
     fashion = {
         "rank": p.fashion_rank,
         "gradients": p.fashion_gradients,
         "images": p.fashion_images,
         "batch_size": min(p.batch_size, p.fashion_images),
-        "bases": list(p.bases),
+        "bases": chosen,
     }
     cost = [
         {"kind": "cost", "hidden": h, **fashion, "rounds": p.rounds, "basis_limit": p.basis_limit}
@@ -179,7 +184,7 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
         "kind": "digits",
         "methods": list(p.methods),
         "rates": [{"Adam": p.adam_rate, "Adagrad": p.adagrad_rate}[name] for name in p.methods],
-        "bases": list(p.bases),
+        "bases": chosen,
         "hidden": p.digits_hidden,
         "starts": p.starts,
         "epochs": p.epochs,
@@ -203,15 +208,16 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
 
 
 def memory(p: Parameters) -> int:
-    """Return the peak bytes: a full basis and its making, where one is allowed, and the images."""
-    small = size((64, p.digits_hidden, 10)) if "full" in p.bases else 0
-    allowed = [
-        d for h in p.hidden if dense_bytes(d := size((784, h, 10))) <= limit_bytes(p.basis_limit)
-    ]
-    d = max([small, *allowed * ("full" in p.bases)])
-    sketch = 4 * max(size((784, h, 10)) for h in p.hidden) * 6 * (2 * p.fashion_rank + TOGETHER)
-    rows = 4 * size((784, max(p.hidden), 10)) * 8 * 5 * p.starts * len(p.fashion_rates)
-    return 5 * dense_bytes(d) + sketch + rows + 2**30
+    """Return the peak bytes: the largest matrix and its making, and what streams by."""
+    formed = [64 * p.digits_hidden]  # the first layer's basis
+    if {"full", "block"} & {*p.bases}:
+        every = [size((784, h, 10)) for h in p.hidden]
+        formed += [size((64, p.digits_hidden, 10))]
+        formed += [d for d in every if dense_bytes(d) <= limit_bytes(p.basis_limit)]
+    d = size((784, max(p.fashion_hidden, *p.hidden), 10))
+    sketch = 4 * d * 6 * (2 * p.fashion_rank + TOGETHER)
+    rows = 4 * d * 9 * 5 * p.starts * len(p.fashion_rates)
+    return 5 * dense_bytes(max(formed)) + sketch + rows + 2**30
 
 
 def size(widths: Sequence[int]) -> int:

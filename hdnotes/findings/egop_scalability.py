@@ -192,6 +192,13 @@ def refusal(results: Any) -> pd.Series:
     return _rows(sizes(results), basis="full", parameters=largest(results)).iloc[0]
 
 
+def refusals(results: Any) -> list[str]:
+    """List the sentences that refused a basis of the largest network."""
+    table = sizes(results)
+    refused = table[table.outcome.eq("refused") & table.parameters.eq(largest(results))]
+    return list(refused.words)
+
+
 def time_to_match(results: Any) -> pd.DataFrame:
     """Return what each basis needs to reach plain Adam's final loss on the large network.
 
@@ -200,9 +207,10 @@ def time_to_match(results: Any) -> pd.DataFrame:
     over that of all of plain Adam's; ``setup``, the set-up's time in plain steps; ``even``, the
     length of plain training, in steps, from which the set-up has paid for itself.
     """
-    table, d = large_curves(results), largest(results)
+    table = large_curves(results)
     table = table.assign(trial=table.draw.astype(str) + "." + table.start.astype(str))
-    timed, made = (own[own.parameters.eq(d)] for own in (step_ratios(results), sizes(results)))
+    h = next(cell["hidden"] for cell in results.cells if cell["kind"] == "Fashion")
+    timed, made = (_rows(own, hidden=h) for own in (step_ratios(results), sizes(results)))
     steps = timed.groupby("coordinates").ratio.median()
     setup = made.set_index("coordinates").setup_s / timed.plain_seconds.median()
     rows = []

@@ -194,6 +194,12 @@ def test_defaults_are_the_quick_profile_and_the_paper_adds_draws():
     assert found.groupby("kind").size().to_dict() == {"Fashion": 5, "cost": 6, "digits": 5}
 
 
+def test_the_bases_of_a_cell_are_those_asked_for_and_the_cheap_ones():
+    some = cells(resolve(egop_scalability, "quick", {"bases": ["block"]}, check_memory=False))
+    assert some[0]["bases"] == ["block", "first layer", "second layer", "folded", "leading"]
+    assert cells(Parameters())[0]["bases"] == list(egop_scalability.BASES)
+
+
 def test_epochs_that_are_kept_begin_and_end_a_run():
     assert kept_epochs(3) == [0, 1, 2, 3]
     assert kept_epochs(40)[-1] == 40

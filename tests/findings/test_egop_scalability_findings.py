@@ -108,7 +108,8 @@ def costs() -> tuple[pd.DataFrame, pd.DataFrame]:
     names = ["basis", "rank", "complement", "gradients", "sampling_s", "forming_s", "basis_bytes"]
     names += ["held_bytes", "outcome", "words", "parameters"]
     columns = ["basis", "complement", "round", "seconds", "plain_seconds", "parameters"]
-    return pd.DataFrame(sizes, columns=names), pd.DataFrame(steps, columns=columns)
+    tables = pd.DataFrame(sizes, columns=names), pd.DataFrame(steps, columns=columns)
+    return tuple(one.assign(hidden=np.where(one.parameters.eq(LARGE), 100, 1)) for one in tables)
 
 
 def made(**change) -> SimpleNamespace:
@@ -143,7 +144,7 @@ def made(**change) -> SimpleNamespace:
     tables |= {name: alter(tables[name]) for name, alter in change.items()}
     cells = [
         {"kind": "digits", "hidden": HIDDEN},
-        {"kind": "Fashion", "images": 4500, "batch_size": 300},
+        {"kind": "Fashion", "hidden": 100},
     ]
     return SimpleNamespace(table=tables.__getitem__, cells=cells)
 
@@ -253,6 +254,13 @@ def test_the_time_to_match_interpolates_and_is_repaid_by_what_it_saves():
     assert kronecker.even == pytest.approx(0.2 / (1 - kronecker.share), rel=0.2)
     assert (table.epochs["original"] == 5).all()
     assert np.isinf(table.even["original"]).all()
+
+
+def test_a_trained_network_that_was_not_timed_leaves_its_times_undecided():
+    results = made()
+    results.cells[1]["hidden"] = 30
+    assert verdicts(results)["hd-es-o"] == verdicts(results)["hd-es-q"] == "undecided"
+    assert findings.refusals(results) == ["too large"]
 
 
 def test_costs_have_a_row_for_every_basis_the_refused_one_without_a_ratio():
