@@ -10,7 +10,13 @@ from matplotlib.colors import to_rgb
 from hdnotes.findings.matrix_recovery_explained import RACE_FAMILIES
 from hdnotes.page import figures, style
 
-ROWS = {**style.METHODS, **style.COORDINATES}
+ROWS = {**style.METHODS, **style.COORDINATES, **style.BASES}
+#: Bases that share a panel in `egop_scalability`.
+PANELS = (
+    ("original", "random", "EGOP", "leading", "leading, random", "block"),
+    ("EGOP", "block", "leading", "leading, random", "Kronecker", "folded", "partial"),
+    ("original", "leading", "leading, random", "Kronecker", "folded", "input SVD", "partial"),
+)
 
 # Hue rotation by half a turn as browsers do it (W3C Filter Effects, feColorMatrix hueRotate).
 HALF_TURN = np.array([[-0.574, 1.43, 0.144], [0.426, 0.43, 0.144], [0.426, 1.43, -0.856]])
@@ -66,6 +72,7 @@ EVERY = {**style.METHODS, **style.LATER}
         style.COORDINATES,
         dict(enumerate(style.LEVELS)),
         *({name: EVERY[name] for name in panel} for panel in RACE_FAMILIES),
+        *({name: ROWS[name] for name in panel} for panel in PANELS),
     ],
 )
 def test_rows_differ_with_and_without_colour(rows):
