@@ -9,6 +9,11 @@ import torch
 from torch import Tensor
 
 
+def product(u: Tensor, z: Tensor) -> Tensor:
+    """Return U kron Z, (m n, m n), of any strides: what rows times columns do to vec(W)."""
+    return torch.kron(u.contiguous(), z.contiguous())
+
+
 def kronecker_basis(gradients: Tensor, shape: tuple[int, int]) -> Tensor:
     """Return U kron Z (m n, m n) with the eigenvectors of E[G G^T] and E[G^T G].
 
@@ -27,7 +32,7 @@ def kronecker_basis(gradients: Tensor, shape: tuple[int, int]) -> Tensor:
         torch.linalg.eigh(torch.tensordot(one, one, dims=([0, 2], [0, 2]))).eigenvectors.flip(1)
         for one in (g, g.mT)
     )
-    return torch.kron(u.contiguous(), z.contiguous())
+    return product(u, z)
 
 
 def root_mean_squares(gradients: Tensor, basis: Tensor | None = None) -> Tensor:
