@@ -176,7 +176,7 @@ def fixed_bases(task: Task, name: str, count: int) -> tuple[Block, ...]:
         return ()
     if name == "random":
         return tuple(
-            Block(at, egop.random_basis(math.prod(shape), of=(*task.of, "control", at.start)))
+            Block(at, egop.random_basis(math.prod(shape), of=(*task.of, at.start)).to(task.start))
             for at, shape in task.matrices
         )
     gradients = sample(task, count, None, "rho")
