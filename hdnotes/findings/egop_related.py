@@ -54,6 +54,12 @@ def ratio(results: Any, problem: str, arm: str, over: str, times: int = 0) -> pd
         return (table[arm, times] / table[over, 0]).fillna(np.inf)
 
 
+def orders(ratios: pd.Series) -> pd.Series:
+    """Return ratios in orders of magnitude; one of a run given up is infinite."""
+    with np.errstate(divide="ignore"):
+        return np.log10(ratios)
+
+
 def times_tried(results: Any) -> list[int]:
     """Return how often a re-estimated EGOP was estimated anew, in ascending order."""
     return sorted(set(ends(results).refreshes) - {0})
@@ -160,13 +166,13 @@ def _gap_narrows(results: Any) -> Verdict:
     parts = []
     for problem in problems(results):
         gaps = {
-            interval: -np.log10(ratio(results, problem, arm, "Adam"))
+            interval: -orders(ratio(results, problem, arm, "Adam"))
             for interval, arm in zip(
                 INTERVALS, ("SOAP", "SOAP, every 100", "SOAP, once"), strict=True
             )
         }
         if all(len(gap) for gap in gaps.values()):
-            words.append(above(gaps["10"] - gaps["once"], 0))
+            words.append(above((gaps["10"] - gaps["once"]).fillna(0.0), 0))
             told = ", ".join(f"{quoted(gap)} ({name})" for name, gap in gaps.items())
             parts.append(f"{problem} {told}")
     if not words:
@@ -217,10 +223,10 @@ def _memory(results: Any) -> Verdict:
     words: list[Word] = []
     parts = []
     for problem in problems(results):
-        basis = np.log10(ratio(results, problem, "Adam, Kronecker", "Adam")).abs()
-        memory = np.log10(ratio(results, problem, "short Adam", "Adam")).abs()
+        basis = orders(ratio(results, problem, "Adam, Kronecker", "Adam")).abs()
+        memory = orders(ratio(results, problem, "short Adam", "Adam")).abs()
         if len(basis) and len(memory):
-            words.append(above(basis - memory, 0))
+            words.append(above((basis - memory).fillna(0.0), 0))
             parts.append(f"{problem} {quoted(basis)} against {quoted(memory)}")
     if not words:
         return Verdict("undecided", "Not run.")
