@@ -84,9 +84,9 @@ class Parameters:
         (20, 12), at_least=2, help="hidden widths of the linear network"
     )
     digits_hidden: int = parameter(8, at_least=2, help="hidden units on the digits")
-    linear_epochs: int = parameter(20, at_least=2, unit="epochs", help="of training")
+    linear_epochs: int = parameter(16, at_least=2, unit="epochs", help="of training")
     digits_epochs: int = parameter(20, at_least=2, unit="epochs", help="of training")
-    trials: int = parameter(5, at_least=1, unit="trials", help="of an arm at its rate")
+    trials: int = parameter(8, at_least=1, unit="trials", help="of an arm at its rate")
     search_trials: int = parameter(
         1, at_least=1, unit="trials", help="set aside to find each arm's rate"
     )
@@ -126,7 +126,6 @@ PROFILES: dict[str, dict[str, Any]] = {
         "digits_hidden": 32,
         "linear_epochs": 1000,
         "digits_epochs": 200,
-        "search_trials": 2,
         "rates_per_decade": 4,
         "gradients_per_weight": 1.0,
         "refreshes": (1, 3, 9),

@@ -13,7 +13,7 @@ import pandas as pd
 from hdnotes.experiments.network_arms import Arm, parts_of
 from hdnotes.experiments.network_tasks import (
     Task,
-    alignment,
+    alignments,
     block_bases,
     draw_task,
     estimate_size,
@@ -52,13 +52,13 @@ def _bases_of(cell: Mapping[str, Any], task: Task) -> dict[str, pd.DataFrame]:
         walked = _walk(task, max(epoch, 0) * task.an_epoch)
         law = epoch == LAW
         gradients = seen if law else sample(task, task.weights, walked.point, ("looking", epoch))
-        every = {**known, "SOAP": soap_blocks(task, walked)}.items()
-        rows += [(epoch, name, alignment(task, gradients, blocks)) for name, blocks in every]
+        every = {**known, "SOAP": soap_blocks(task, walked)}
+        rows += [(epoch, *row) for row in alignments(task, gradients, every).items()]
     found = []
     for share in SHARES:
         some = sample(task, math.ceil(share * task.weights), None, ("some", share))
-        for name, estimate in (("EGOP", block_bases), ("Kronecker", kronecker_blocks)):
-            found.append((name, share, alignment(task, seen, estimate(task, some))))
+        estimates = {"EGOP": block_bases(task, some), "Kronecker": kronecker_blocks(task, some)}
+        found += [(share, *row) for row in alignments(task, seen, estimates).items()]
     columns = [
         (number, name, k + 1, float(share))
         for name in ("EGOP", "Kronecker")
@@ -67,7 +67,7 @@ def _bases_of(cell: Mapping[str, Any], task: Task) -> dict[str, pd.DataFrame]:
     ]
     return {
         "alignment": pd.DataFrame(rows, columns=["epoch", "basis", "ratio"]),
-        "samples": pd.DataFrame(found, columns=["basis", "per_weight", "ratio"]),
+        "samples": pd.DataFrame(found, columns=["per_weight", "basis", "ratio"]),
         "columns": pd.DataFrame(columns, columns=["matrix", "basis", "k", "share"]),
     }
 

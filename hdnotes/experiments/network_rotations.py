@@ -29,11 +29,13 @@ from hdnotes.theory.kronecker_columns import first_columns_distance, text_column
 
 #: A linear network whose gradients have full rank, so that no basis is left to chance.
 SMALL = (5, 5, 5)
-#: Method -> learning rate of the comparison; "full-matrix Adagrad" is Shampoo of one vector.
+#: Method -> learning rate of the comparison; "full-matrix Adagrad" is Shampoo of one vector, "once"
+#: a basis that is never looked at again.
 FOLLOWED = {
     "Adam": 0.01,
     "SOAP": 0.01,
     "GaLore": 0.01,
+    "GaLore, once": 0.01,
     "Muon": 0.01,
     "Shampoo": 0.1,
     "full-matrix Adagrad": 0.1,
@@ -163,7 +165,8 @@ def _end(task: Task, name: str, rate: float, blocks: tuple[Block, ...]) -> Tenso
     if name == "full-matrix Adagrad":
         parts = [Part(at, (math.prod(s),), Method("Shampoo")) for at, s in task.matrices]
     else:
-        parts = parts_of(task, Arm(name, refresh=10))
+        method, *once = name.split(", ")
+        parts = parts_of(task, Arm(method, refresh=NEVER if once else 10))
     return train_parts(
         Rotated(task.network, (blocks,), (0,)),
         task.start,

@@ -183,12 +183,18 @@ def fixed_bases(task: Task, name: str, count: int) -> tuple[Block, ...]:
     return (kronecker_blocks if name == "Kronecker" else block_bases)(task, gradients)
 
 
-def alignment(task: Task, gradients: Tensor, blocks: tuple[Block, ...]) -> float:
-    """Return the sum of root mean squares of derivatives over the least that any basis has.
+def alignments(
+    task: Task, gradients: Tensor, bases: Mapping[str, tuple[Block, ...]]
+) -> dict[str, float]:
+    """Return each basis's sum of root mean squares of derivatives over the least of any basis.
 
     1 in the basis of these gradients' own EGOP, of each weight matrix; never less.
     """
-    basis: dict[int, Tensor] = {block.at.start: block.vectors for block in blocks}
-    parts = [(gradients[:, at], basis.get(at.start)) for at, _ in task.matrices]
-    found = sum(root_mean_squares(own, vectors) for own, vectors in parts)
-    return float(found / sum(least_root_mean_squares(own) for own, _ in parts))
+    parts = [gradients[:, at] for at, _ in task.matrices]
+    least = float(sum(least_root_mean_squares(own) for own in parts))
+    found = {}
+    for name, blocks in bases.items():
+        pairs = zip(parts, blocks, strict=True) if blocks else ()
+        turned = [own @ block.vectors for own, block in pairs] or parts
+        found[name] = float(sum(root_mean_squares(own) for own in turned)) / least
+    return found

@@ -35,7 +35,7 @@ def kronecker_basis(gradients: Tensor, shape: tuple[int, int]) -> Tensor:
     return product(u, z)
 
 
-def root_mean_squares(gradients: Tensor, basis: Tensor | None = None) -> Tensor:
+def root_mean_squares(gradients: Tensor) -> Tensor:
     r"""Return the sum over coordinates of the root mean square of the derivative along each.
 
     In the EGOP's own basis it is sum_k sqrt(lambda_k), and nowhere less: by Schur and Horn the
@@ -43,11 +43,9 @@ def root_mean_squares(gradients: Tensor, basis: Tensor | None = None) -> Tensor:
 
     Parameters
     ----------
-    gradients : (M, d)
-    basis : (d, d) orthonormal columns; None is the original coordinates
+    gradients : (M, d), in the coordinates that are asked about
     """
-    turned = gradients if basis is None else gradients @ basis
-    return turned.square().mean(0).sqrt().sum()
+    return gradients.square().mean(0).sqrt().sum()
 
 
 def least_root_mean_squares(gradients: Tensor) -> Tensor:
