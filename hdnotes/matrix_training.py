@@ -2,8 +2,8 @@ r"""The loop for optimizers that see a network's matrices as matrices: one trial
 
 A point is still one vector; an optimizer of torch.optim or pytorch_optimizer sees parts of it,
 each with its own shape, a weight matrix as a matrix. The loop can also turn the coordinates of a
-method that acts element by element, and carry over what the method remembers (chapter
-egop_related).
+method that acts element by element, which then starts anew or carries over what it remembers
+(chapter egop_related).
 """
 
 from collections.abc import Callable, Sequence
@@ -60,6 +60,7 @@ def train_parts(
     record: Sequence[int],
     look: Callable[[Tensor], Tensor],
     turn: Turn | None = None,
+    carry: bool = False,
 ) -> Trained:
     """Train one trial.
 
@@ -72,6 +73,8 @@ def train_parts(
     batches : what each step sees
     record : steps at which ``look`` sees the point (parameters,) in original coordinates, ascending
     turn : asked before every update for new coordinates; for methods that act element by element
+    carry : whether a method takes along what it remembers when its coordinates turn; else it
+        starts anew
     """
     point = problem.coordinates(start.unsqueeze(0)).clone()
     views = [torch.nn.Parameter(point[0, part.at].view(part.shape)) for part in parts]
@@ -93,7 +96,10 @@ def train_parts(
                 turned = replace(problem, bases=(blocks,))
                 for optimizer in optimizers:
                     for state in optimizer.state.values():
-                        _carry(state, problem.bases[0], blocks)
+                        if carry:
+                            _carry(state, problem.bases[0], blocks)
+                        else:
+                            _forget(state)
                 gradient = turned.coordinates(problem.original(gradient))
                 point.copy_(turned.coordinates(problem.original(point)))
                 problem = turned
@@ -123,6 +129,13 @@ def _optimizers(parts: Sequence[Part], views: Sequence[Tensor]) -> list[torch.op
         kind: Any = find(method.optimizer)
         made.append(kind(members, lr=1.0, **method.settings))
     return made
+
+
+def _forget(state: dict[str, Any]) -> None:
+    """Set all that a method remembers to zero, the number of its steps as well."""
+    for value in state.values():
+        if isinstance(value, Tensor):
+            value.zero_()
 
 
 def _carry(state: dict[str, Any], old: Sequence[Block], new: Sequence[Block]) -> None:

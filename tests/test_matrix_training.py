@@ -29,7 +29,9 @@ BASES = [
 ]
 
 
-def trained(method: Method, *, whole=True, blocks=(), turn=None, rates=RATES) -> Trained:
+def trained(
+    method: Method, *, whole=True, blocks=(), turn=None, rates=RATES, carry=True
+) -> Trained:
     parts = [Part(at, shape, method) for at, shape in MATRICES]
     return train_parts(
         Rotated(NETWORK, (blocks,), (0,)),
@@ -40,6 +42,7 @@ def trained(method: Method, *, whole=True, blocks=(), turn=None, rates=RATES) ->
         record=[0, STEPS],
         look=lambda point: NETWORK.loss_and_gradient(point[None])[0],
         turn=turn,
+        carry=carry,
     )
 
 
@@ -107,6 +110,22 @@ def test_adam_carries_means_and_squares_as_the_plain_loop_does() -> None:
         t = t - RATES[step] * mean / (1 - 0.9 ** (step + 1)) / root
     end = trained(Method("Adam"), blocks=BASES[0], turn=new_bases(BASES[1])).point
     torch.testing.assert_close(end, basis @ t, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["Adam", "Adagrad"])
+def test_a_method_that_does_not_carry_starts_anew(name) -> None:
+    turn = new_bases(BASES[1])
+    end = trained(Method(name), blocks=BASES[0], turn=turn, carry=False).point
+    start = trained(Method(name), blocks=BASES[0], rates=RATES[:10]).point
+    problem = Rotated(NETWORK, (BASES[1],), (0,))
+    view = torch.nn.Parameter(problem.coordinates(start[None])[0].clone())
+    optimizer = getattr(torch.optim, name)([view], lr=1.0)
+    for step in range(10, STEPS):
+        view.grad = problem.loss_and_gradient(view.detach()[None], BATCHES.at(step))[1][0]
+        optimizer.param_groups[0]["lr"] = float(RATES[step])
+        optimizer.step()
+    expected = problem.original(view.detach()[None])[0]
+    torch.testing.assert_close(end, expected, rtol=1e-10, atol=1e-12)
 
 
 def test_a_turn_is_asked_with_original_point_and_gradient() -> None:

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from hdnotes.experiments.network_arms import NEVER, Arm, parts_of
+from hdnotes.experiments.network_arms import NEVER, TURNING, Arm, parts_of
 from hdnotes.experiments.network_bases import bases
 from hdnotes.experiments.network_rotations import exact
 from hdnotes.experiments.network_tasks import (
@@ -68,6 +68,8 @@ ARMS: Mapping[str, Arm] = {
     "GaLore, once": Arm("GaLore", refresh=NEVER),
     "Adam, EGOP re-estimated": Arm("Adam", "re-estimated"),
     "Adam, EGOP from the path": Arm("Adam", "path"),
+    "Adam, EGOP carried": Arm("Adam", "carried"),
+    "Adam, EGOP restarted": Arm("Adam", "restarted"),
     "Adagrad, EGOP re-estimated": Arm("Adagrad", "re-estimated"),
     "short Adam": Arm("short Adam"),
     "short Adam, Kronecker": Arm("short Adam", "Kronecker"),
@@ -84,9 +86,9 @@ class Parameters:
         (20, 12), at_least=2, help="hidden widths of the linear network"
     )
     digits_hidden: int = parameter(8, at_least=2, help="hidden units on the digits")
-    linear_epochs: int = parameter(16, at_least=2, unit="epochs", help="of training")
+    linear_epochs: int = parameter(20, at_least=2, unit="epochs", help="of training")
     digits_epochs: int = parameter(20, at_least=2, unit="epochs", help="of training")
-    trials: int = parameter(8, at_least=1, unit="trials", help="of an arm at its rate")
+    trials: int = parameter(5, at_least=1, unit="trials", help="of an arm at its rate")
     search_trials: int = parameter(
         1, at_least=1, unit="trials", help="set aside to find each arm's rate"
     )
@@ -154,11 +156,11 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
     race = [
         {"kind": "race", **task, **tuning, "arm": name, "refreshes": times}
         for name in p.arms
-        for times in (p.refreshes if ARMS[name].coordinates in ("re-estimated", "path") else (0,))
+        for times in (p.refreshes if ARMS[name].coordinates in TURNING else (0,))
         for task in both.values()
     ]
     return [
-        {"kind": "exact", "widths": sizes["linear network"]["widths"], "instances": p.trials},
+        {"kind": "exact", "widths": sizes["linear network"]["widths"], "instances": 2 * p.trials},
         *({"kind": "bases", **task} for task in both.values()),
         *race,
     ]
@@ -176,23 +178,29 @@ def memory(p: Parameters) -> int:
 # --- the race -----------------------------------------------------------------------------------
 
 
-def turning(task: Task, arm: Arm, steps: int, times: int, count: int) -> Turn | None:
-    """Return what re-estimates the EGOP ``times`` a run, at even distances.
+def turning(
+    task: Task, arm: Arm, blocks: tuple[Block, ...], steps: int, times: int, count: int
+) -> Turn | None:
+    """Return what turns the coordinates of an arm ``times`` a run, at even distances.
 
-    "re-estimated" draws ``count`` new gradients near the point; "path" takes those that training
-    has computed since the last time, for nothing.
+    Anew from ``count`` gradients near the point; "path" takes those that training has computed
+    since the last time, for nothing; "restarted" keeps the first ``blocks``.
     """
-    if arm.coordinates not in ("re-estimated", "path"):
+    if arm.coordinates not in TURNING:
         return None
     when = set(turns(steps, times))
     seen: list[Tensor] = []
 
     def turn(step: int, point: Tensor, gradient: Tensor) -> tuple[Block, ...] | None:
-        seen.append(gradient)
+        if arm.coordinates == "path":
+            seen.append(gradient)
         if step not in when:
             return None
-        fresh = arm.coordinates == "re-estimated"
-        gradients = sample(task, count, point, ("anew", step)) if fresh else torch.stack(seen)
+        if arm.coordinates == "restarted":
+            return blocks
+        if arm.coordinates != "path":
+            return block_bases(task, sample(task, count, point, ("anew", step)))
+        gradients = torch.stack(seen)
         seen.clear()
         return block_bases(task, gradients)
 
@@ -239,9 +247,11 @@ def train_arm(
         batches=task.batches(),
         record=[epoch * task.an_epoch for epoch in kept],
         look=task.look,
-        turn=turning(task, arm, steps, cell["refreshes"], count),
+        turn=turning(task, arm, blocks, steps, cell["refreshes"], count),
+        carry=arm.coordinates == "carried",
     )
-    anew = turns(steps, cell["refreshes"]) if arm.coordinates == "re-estimated" else []
+    fresh = arm.coordinates in ("re-estimated", "carried")
+    anew = turns(steps, cell["refreshes"]) if fresh else []
     first = count * (arm.coordinates not in ("original", "random"))
     taken = [
         epoch * task.an_epoch + first + count * sum(at < epoch * task.an_epoch for at in anew)
@@ -284,7 +294,7 @@ def _prepared(
     cell: Mapping[str, Any], trial: int | str, arm: Arm, device: str
 ) -> tuple[Task, tuple[Block, ...]]:
     task = draw_task(cell, trial, device)
-    begins = {"re-estimated": "EGOP", "path": "EGOP"}.get(arm.coordinates, arm.coordinates)
+    begins = "EGOP" if arm.coordinates in TURNING else arm.coordinates
     return task, fixed_bases(task, begins, estimate_size(cell, task, arm.share))
 
 

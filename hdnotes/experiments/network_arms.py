@@ -17,6 +17,12 @@ NEVER = 10**9
 GALORE_SHARE = 0.25
 
 
+#: What becomes of EGOP coordinates on the way: estimated anew near the point, where the method starts
+#: anew; the same from the gradients of training; estimated anew, with memory carried over; and, the
+#: control, the method started anew in the old coordinates.
+TURNING = ("re-estimated", "path", "carried", "restarted")
+
+
 @dataclass(frozen=True)
 class Arm:
     """One way to train.
@@ -24,8 +30,7 @@ class Arm:
     Parameters
     ----------
     method : name of the method
-    coordinates : "original", "EGOP", "Kronecker", "random"; "re-estimated" and "path" begin as
-        "EGOP" and turn
+    coordinates : "original", "EGOP", "Kronecker", "random"; those of `TURNING` begin as "EGOP"
     refresh : steps after which SOAP and GaLore look for their basis again
     longer : whether it may train on with as many gradients as an estimate takes
     share : of an estimate's gradients, those that it takes

@@ -16,7 +16,7 @@ from hdnotes.experiments.egop_related import (
     turning,
     turns,
 )
-from hdnotes.experiments.network_arms import Arm, parts_of
+from hdnotes.experiments.network_arms import TURNING, Arm, parts_of
 from hdnotes.experiments.network_tasks import (
     PROBLEMS,
     alignments,
@@ -124,13 +124,15 @@ def test_a_longer_run_spends_what_an_estimate_takes() -> None:
 def test_a_basis_is_turned_at_even_distances_and_the_path_costs_nothing() -> None:
     one = cell("digits")
     task = draw_task(one, 0, "cpu")
-    assert turning(task, Arm("Adam", "EGOP"), 40, 3, 5) is None
-    for coordinates in ("re-estimated", "path"):
-        turn = turning(task, Arm("Adam", coordinates), 40, 3, 5)
+    first = fixed_bases(task, "EGOP", 5)
+    assert turning(task, Arm("Adam", "EGOP"), first, 40, 3, 5) is None
+    for coordinates in TURNING:
+        turn = turning(task, Arm("Adam", coordinates), first, 40, 3, 5)
         given = [turn(step, task.start, task.start + step) for step in range(40)]
         assert [step for step, blocks in enumerate(given) if blocks] == turns(40, 3) == [10, 20, 30]
+        assert (given[10] is first) == (coordinates == "restarted")
     # The path's basis leads along the one gradient that it has seen.
-    turn = turning(task, Arm("Adam", "path"), 2, 1, 5)
+    turn = turning(task, Arm("Adam", "path"), first, 2, 1, 5)
     turn(0, task.start, task.start)
     blocks = turn(1, task.start, task.start)
     for at, vectors in blocks:
