@@ -17,7 +17,7 @@ NEVER = 10**9
 GALORE_SHARE = 0.25
 
 
-#: What becomes of EGOP coordinates on the way: estimated anew near the point, where the method starts
+#: What becomes of EGOP coordinates on the way: estimated anew near the point, and the method starts
 #: anew; the same from the gradients of training; estimated anew, with memory carried over; and, the
 #: control, the method started anew in the old coordinates.
 TURNING = ("re-estimated", "path", "carried", "restarted")
