@@ -18,6 +18,12 @@ MAIN = (
     *("Adam", "Adam, EGOP", "Adam, random", "Adagrad", "Adagrad, EGOP"),
     *("SOAP", "Shampoo", "Muon", "GaLore"),
 )
+#: Arms that show what a look on the way brings, in their order.
+ANEW_ARMS = (
+    *("Adam, EGOP", "Adam, EGOP re-estimated", "Adam, EGOP from the path"),
+    *("Adam, EGOP restarted", "Adam, EGOP carried"),
+    *("Adagrad, EGOP", "Adagrad, EGOP re-estimated"),
+)
 #: Words for the steps between two looks at the basis, in their order.
 INTERVALS = ("10", "100", "once")
 #: How a numerical identity, the counterexample and a rotation that is not seen are told.
