@@ -144,6 +144,7 @@ def test_every_claim_holds_on_results_made_to_the_text() -> None:
         ("hd-er-k", {"seen": {"Muon": {"two-sided": 0.4, "any": 0.7}}}, "partly"),
         ("hd-er-l", {"seen": {"GaLore, once": {"inputs": 1e-6, "outputs": 1e-6}}}, "partly"),
         ("hd-er-p", {"seen": {"GaLore": {"inputs": 1e-6}}}, "fails"),
+        ("hd-er-s", {"loss": {"SOAP, longer": 0.09}}, "partly"),
         ("hd-er-o", {"loss": {"SOAP, longer": 0.3}}, "partly"),
         ("hd-er-m", {"loss": {"Adam, random": 0.1}}, "partly"),
     ],
