@@ -138,7 +138,7 @@ def _less(found: Found, what: str, threshold: float = 1.0) -> Verdict:
     if not found:
         return Verdict("undecided", "Not run.")
     word = together(*(below(values, threshold) for values in found.values()))
-    return Verdict(word, f"{what}: {_told(found)} (asked: below {threshold:g}).")
+    return Verdict(word, f"{what}: {_told(found)} (asked: below {threshold:.2g}).")
 
 
 def _more(found: Found, what: str, threshold: float = 1.0) -> Verdict:
@@ -146,7 +146,7 @@ def _more(found: Found, what: str, threshold: float = 1.0) -> Verdict:
     if not found:
         return Verdict("undecided", "Not run.")
     word = together(*(above(values, threshold) for values in found.values()))
-    return Verdict(word, f"{what}: {_told(found)} (asked: above {threshold:g}).")
+    return Verdict(word, f"{what}: {_told(found)} (asked: above {threshold:.2g}).")
 
 
 def _ratios(
