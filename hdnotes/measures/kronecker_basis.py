@@ -54,7 +54,7 @@ def least_root_mean_squares(gradients: Tensor) -> Tensor:
     Examples
     --------
     >>> g = torch.tensor([[3.0, 4.0], [3.0, 4.0]])
-    >>> least_root_mean_squares(g).item(), root_mean_squares(g).item()
+    >>> round(least_root_mean_squares(g).item(), 4), root_mean_squares(g).item()
     (5.0, 7.0)
     """
     return torch.linalg.svdvals(gradients).sum() / len(gradients) ** 0.5

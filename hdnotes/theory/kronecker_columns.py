@@ -21,7 +21,7 @@ def rank_one_share(vectors: Tensor, shape: tuple[int, int]) -> Tensor:
     --------
     >>> rank_one_share(torch.eye(4)[:, :1], (2, 2)).tolist()
     [1.0]
-    >>> rank_one_share(torch.tensor([[0.5], [0.5], [0.5], [-0.5]]), (2, 2)).item()
+    >>> round(rank_one_share(torch.tensor([[0.5], [0.5], [0.5], [-0.5]]), (2, 2)).item(), 4)
     0.5
     """
     squares = torch.linalg.svdvals(vectors.mT.unflatten(-1, shape)).square()
