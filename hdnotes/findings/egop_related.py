@@ -154,7 +154,7 @@ def _ratios(
 ) -> dict[str, pd.Series]:
     """Return every pair's ratios on every problem, or on one, under a name that says which."""
     found = {
-        f"{arm}{f' ({times} times)' if times else ''} over {over} ({problem})": ratio(
+        f"{arm} over {over} ({problem}{f', {times} looks' if times else ''})": ratio(
             results, problem, arm, over, times
         )
         for arm, over in pairs
