@@ -50,6 +50,7 @@ LATER: Mapping[str, Mapping[str, Any]] = {
     "SOAP": {"color": "#00805a", "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "D"},
     "SOAP, long memory": {"color": "#740000", "linestyle": (0, (1, 1)), "marker": "^"},
     "Shampoo": {"color": "#0067a5", "linestyle": "-", "marker": "P"},
+    "GaLore": {"color": "#c44e00", "linestyle": (0, (1, 1.2)), "marker": "^"},
     "PSGD-Kron": {"color": "#c44e00", "linestyle": (0, (4, 1)), "marker": "X"},
     "L-BFGS": {"color": "#4d4d4d", "linestyle": (0, (2, 2)), "marker": "p"},
     "GAMP": {"color": "#0067a5", "linestyle": "-", "marker": "s"},
