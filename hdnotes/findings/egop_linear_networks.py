@@ -227,7 +227,8 @@ def _no_overfitting(results: Any) -> Verdict:
     return Verdict(
         together(*words),
         f"Lowest validation loss in EGOP over original coordinates: {_said(best)} (asked: below "
-        f"1); final validation over training loss in EGOP coordinates: {_said(apart)} (asked: below 2).",
+        f"1); final validation over training loss in EGOP coordinates: {_said(apart)} (asked: "
+        "below 2).",
     )
 
 

@@ -313,6 +313,7 @@ def landscape(
     y: str,
     value: str,
     by: Sequence[str] = ("coordinates",),
+    depth: float = 1000,
 ) -> Axes:
     """Draw the level lines of a function of two variables and the paths taken down it.
 
@@ -327,10 +328,12 @@ def landscape(
         Where to draw.
     x, y, value, by
         Columns.
+    depth
+        The highest level over the lowest.
     """
     grid = surface.pivot(index=y, columns=x, values=value)
     top = grid.max(axis=None)
-    levels = np.geomspace(max(grid.min(axis=None), top / 1000), top, 14)
+    levels = np.geomspace(max(grid.min(axis=None), top / depth), top, 14)
     lines: dict[str, Any] = {"colors": "#8c8c8c", "linewidths": 0.6, "zorder": 1}
     ax.contour(grid.columns, grid.index, grid, levels=levels, **lines)
     for line, rows in _groups(paths, by):
