@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hdnotes.claims import Claim, Verdict, Word, above, below, quoted, together, within
+from hdnotes.findings.tuning import at_an_edge
 from hdnotes.wording import number
 
 ADAPTIVE = ("Adam", "Adagrad")
@@ -63,12 +64,6 @@ def gain(losses: pd.DataFrame, system: str = "EGOP") -> pd.Series:
     """
     with np.errstate(invalid="ignore"):
         return (np.log10(losses.original) - np.log10(losses[system])).fillna(0.0)
-
-
-def at_an_edge(table: pd.DataFrame) -> list[str]:
-    """List the methods whose rate is the smallest or largest that they tried."""
-    tried = table.groupby("method", sort=False).learning_rate.agg(["min", "max"])
-    return [name for name, rate in best_rates(table).items() if rate in set(tried.loc[name])]
 
 
 def trained_gains(results: Any, method: str) -> pd.DataFrame:
@@ -194,7 +189,8 @@ def _beats_descent(results: Any) -> Verdict:
             ratio = losses[system] / descent
             words.append(below(ratio, 1))
             parts.append(f"{name} in {system} coordinates {quoted(ratio)}")
-    edge = [name for name in at_an_edge(ends(results)) if name in EQUIVARIANT]
+    known = ends(results)
+    edge = [name for name in at_an_edge(known, best_rates(known)) if name in EQUIVARIANT]
     words += ["undecided"] * len(edge)
     doubt = f" The best rate of {' and '.join(edge)} is at the edge of those tried." if edge else ""
     return Verdict(

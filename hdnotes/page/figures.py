@@ -84,6 +84,21 @@ def curves(
     return _scales(ax, log)
 
 
+def equivariant(data: pd.DataFrame, ax: Axes, *, x: str, y: str, log: str = "y") -> Axes:
+    """Draw methods that do not see the coordinates: a line in original ones, rings in EGOP ones.
+
+    Parameters are those of ``curves``; the rows tell ``method`` and ``coordinates``.
+    """
+    ax = curves(data[data.coordinates.eq("original")], ax, x=x, y=y, log=log)
+    label = "the same in EGOP coordinates"
+    for _, rows in data[data.coordinates.eq("EGOP")].groupby("method", sort=False):
+        middle = quartiles(rows, x, y)[0.5]
+        look: dict[str, Any] = {"marker": "o", "fillstyle": "none", "markersize": 8}
+        every = max(len(middle) // 8, 1)
+        ax.plot(middle, linestyle="", color="#1a1a1a", markevery=every, label=label, **look)
+    return ax
+
+
 def points(
     data: pd.DataFrame,
     ax: Axes,

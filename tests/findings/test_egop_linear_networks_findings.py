@@ -156,8 +156,8 @@ def test_the_order_of_gains_is_kendalls():
     assert np.isnan(findings.concordance(pd.Series([0.5, np.nan, np.nan, np.nan], rates)))
 
 
-def test_a_rate_at_an_edge_is_seen():
-    table = findings.ends(made())
-    assert findings.at_an_edge(table) == ["Adam", "Adagrad"]
+def test_a_rate_at_an_edge_is_told():
+    (claim,) = [claim for claim in findings.CLAIMS if claim.id == "d4-6-1-c"]
     change = scaled(1e-2, method="SGD", learning_rate=10.0)
-    assert findings.at_an_edge(findings.ends(made(change))) == ["Adam", "Adagrad", "SGD"]
+    assert "best rate of SGD is at the edge" in claim.test(made(change)).evidence
+    assert "edge" not in claim.test(made()).evidence
