@@ -267,14 +267,15 @@ def _every_law(results: Any) -> Verdict:
             apart = np.log10(share[law] / share[base].median())
             ratio = rank[law] / rank[base].median()
             words += [within(apart, -SIMILAR, SIMILAR), within(ratio, 2 / 3, 3 / 2)]
-            parts.append(f"{law} {quoted(10**apart)} and {quoted(ratio)} times")
+            parts.append(f"{law} {quoted(10**apart)} and {quoted(ratio)}")
     if not words:
         return NOTHING
     return Verdict(
         all_of(*words),
         rf"$\lambda_{{100}}/\lambda_1$ and stable rank are {quoted(share[base])} and "
-        f"{quoted(rank[base])} at {base}, and " + "; ".join(parts) + " that (asked: within half a "
-        "decade, 0.32 to 3.2 times, and 2/3 to 3/2 times).",
+        f"{quoted(rank[base])} at {base}. Over these, the other laws have "
+        + "; ".join(parts)
+        + " (asked: half a decade, 0.32 to 3.2, and 2/3 to 3/2).",
     )
 
 
