@@ -208,7 +208,7 @@ def _same(results: Any, objective: str, methods: tuple[str, ...]) -> Verdict:
 def _momentum_wins(results: Any, *, separately: bool = False) -> Verdict:
     table = levels(results, "logistic", separately=separately)
     best = ("GD + momentum", "original")
-    others = [run for run in table if run[0] != best[0] and run[1] != "random"]
+    others = [run for run in table if run[0] not in (best[0], ZERO) and run[1] != "random"]
     found = {run: speedups(table, best, run) for run in others}
     word = together(*(above(ratio, 1) for ratio in found.values()))
     nearest = min(found, key=lambda run: found[run].median())

@@ -107,6 +107,8 @@ EGOP = {"coordinates": ("EGOP",)}
         ("d4-6-3-b", times(0.2, method=ZERO, rate=(LOW,), **EGOP), "holds"),
         ("d4-6-3-c", times(0.5, method=("Adam",), **EGOP), "fails"),
         ("d4-6-3-d", times(0.5, method=("Adam",), coordinates=("original",)), "partly"),
+        ("d4-6-3-d", times(0.1, method=PRESET), "partly"),
+        ("d4-6-3-d", times(0.1, method=ZERO), "holds"),
         ("d4-6-3-e", times(4, method=PRESET, **EGOP), "fails"),
         ("d4-6-3-e", times(4, method=ZERO, **EGOP), "holds"),
         ("d4-6-3-e", times(0.8, method=PRESET, coordinates=("original",)), "holds"),
