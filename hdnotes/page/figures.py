@@ -84,6 +84,21 @@ def curves(
     return _scales(ax, log)
 
 
+def equivariant(data: pd.DataFrame, ax: Axes, *, x: str, y: str, log: str = "y") -> Axes:
+    """Draw methods that do not see the coordinates: a line in original ones, rings in EGOP ones.
+
+    Parameters are those of ``curves``; the rows tell ``method`` and ``coordinates``.
+    """
+    ax = curves(data[data.coordinates.eq("original")], ax, x=x, y=y, log=log)
+    label = "the same in EGOP coordinates"
+    for _, rows in data[data.coordinates.eq("EGOP")].groupby("method", sort=False):
+        middle = quartiles(rows, x, y)[0.5]
+        look: dict[str, Any] = {"marker": "o", "fillstyle": "none", "markersize": 8}
+        every = max(len(middle) // 8, 1)
+        ax.plot(middle, linestyle="", color="#1a1a1a", markevery=every, label=label, **look)
+    return ax
+
+
 def points(
     data: pd.DataFrame,
     ax: Axes,
@@ -313,6 +328,7 @@ def landscape(
     y: str,
     value: str,
     by: Sequence[str] = ("coordinates",),
+    depth: float = 1000,
 ) -> Axes:
     """Draw the level lines of a function of two variables and the paths taken down it.
 
@@ -327,10 +343,12 @@ def landscape(
         Where to draw.
     x, y, value, by
         Columns.
+    depth
+        The highest level over the lowest.
     """
     grid = surface.pivot(index=y, columns=x, values=value)
     top = grid.max(axis=None)
-    levels = np.geomspace(max(grid.min(axis=None), top / 1000), top, 14)
+    levels = np.geomspace(max(grid.min(axis=None), top / depth), top, 14)
     lines: dict[str, Any] = {"colors": "#8c8c8c", "linewidths": 0.6, "zorder": 1}
     ax.contour(grid.columns, grid.index, grid, levels=levels, **lines)
     for line, rows in _groups(paths, by):

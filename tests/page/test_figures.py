@@ -160,6 +160,28 @@ def test_a_landscape_shows_every_path(ax):
     assert [text.get_text() for text in ax.figure.legends[0].texts] == ["original", "EGOP"]
 
 
+def test_a_deeper_landscape_has_level_lines_nearer_to_its_minimum(ax):
+    x, y = (grid.ravel() for grid in np.meshgrid(np.linspace(-1, 1, 99), np.linspace(-1, 1, 99)))
+    surface = pd.DataFrame({"x": x, "y": y, "f": x**2 + y**2})
+    paths = pd.DataFrame({"coordinates": ["original"], "x": 0.0, "y": 1.0})
+    lowest = []
+    for depth in (10, 100):
+        figures.landscape(surface, paths, ax, x="x", y="y", value="f", depth=depth)
+        lowest.append(ax.collections[-1].levels[0])
+    np.testing.assert_allclose(lowest, [0.2, 0.02])
+
+
+def test_what_the_coordinates_do_not_move_is_a_line_with_rings(ax, trials):
+    ax = figures.equivariant(trials, ax, x="step", y="loss", log="xy")
+    lines, rings = ax.lines[:2], ax.lines[2:]
+    assert [line.get_label() for line in lines] == ["GD", "Adam"]
+    assert {ring.get_label() for ring in rings} == {"the same in EGOP coordinates"}
+    assert all(ring.get_linestyle() == "None" for ring in rings)
+    turned = trials[trials.method.eq("Adam") & trials.coordinates.eq("EGOP")]
+    np.testing.assert_allclose(rings[1].get_ydata(), turned.groupby("step").loss.median())
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+
+
 def test_methods_share_panels_by_family_with_the_sources_points(trials):
     source = trials[trials.trial == 0]
     fig = figures.families(
