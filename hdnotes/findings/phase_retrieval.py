@@ -506,9 +506,9 @@ def way_reading(results: Any) -> str:
     return (
         f"Judged on 100 points, {other} of the {len(both)} runs get another verdict. Of the "
         f"{len(sooner)} that succeed both ways {(sooner != 0).sum()} stop at another epoch, at "
-        f"most {number(int(sooner.abs().max()))} epochs apart. A verdict can change where the error "
-        f"ends near the bar, and {near.sum()} of the {len(both)} runs end with an exact error "
-        "between half and twice that."
+        f"most {number(int(sooner.abs().max()))} epochs apart. A verdict can change where the "
+        f"error ends near {SUCCESS:g}, and {near.sum()} of the {len(both)} runs end with an exact "
+        "error between half and twice that."
     )
 
 
