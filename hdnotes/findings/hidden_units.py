@@ -357,7 +357,8 @@ def _sets(values: Iterable[float]) -> str:
     found = list(values)
     if np.isfinite(median_interval(found).low):
         return f"{quoted(found)} over {len(found)} data sets"
-    return f"{number(float(np.median(found)))} over {len(found)} data sets (an interval takes five)"
+    sets = f"{len(found)} data set{'s' if len(found) > 1 else ''}"
+    return f"{number(float(np.median(found)))} over {sets}, too few for an interval"
 
 
 def _plateau(results: Any) -> Verdict:
@@ -508,6 +509,14 @@ def rates(results: Any) -> pd.DataFrame:
     both = pd.concat([usual, trials], ignore_index=True)
     both = both.merge(usual[[*keys, "test_error"]], on=keys, suffixes=("", "_usual"))
     return both.assign(gain=both.test_error.fillna(inf) / both.test_error_usual)
+
+
+def rate_rows(results: Any, unit_rate: float) -> list[list[str]]:
+    """Return the rows of the page's table: learning rate and final error with five units."""
+    return [
+        [f"{unit_rate * factor * rows.hidden.iloc[0]:g}", _sets(_by_set(rows, rows.test_error))]
+        for factor, rows in rates(results).groupby("factor")
+    ]
 
 
 def _no_rate(results: Any) -> Verdict:
@@ -888,7 +897,7 @@ CLAIMS = (
     ),
     claim(
         "d2-4-5-d",
-        "With five units and more it slows down significantly.",
+        "Five units and more are significantly slower than two.",
         "Section 4.2; Figure 4.5",
         _slower,
         scale=WAY,
@@ -949,7 +958,7 @@ CLAIMS = (
     ),
     claim(
         "d2-4-6-f",
-        "This supports that more units need much more time to escape saddle points.",
+        "That supports that with more units much more time is needed to escape saddle points.",
         "Section 4.2, on Figure 4.6",
         _saddles,
         scale=END,
