@@ -223,7 +223,8 @@ def _door(results: Any) -> Verdict:
         f"{low.recovered.sum()} of {len(low)} at {_list(low.alpha)} [{words[1]}], and "
         f"{first.recovered.sum()} of {len(first)} at {_list(first.alpha)}, the next after {said:g} "
         f"[{words[2]}]: at this size the transition is wide, with its 50 % point at "
-        f"{half_point(table)}, and GAMP recovers {100 * SURE:.0f} % or more from {_sure(table)} on.",
+        f"{half_point(table)}, and GAMP recovers {100 * SURE:.0f} % or more from {_sure(table)} "
+        "on.",
     )
 
 
