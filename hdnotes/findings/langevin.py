@@ -86,7 +86,7 @@ def stopped_early(results: Any) -> str:
         f"at {short['GD']}; within {results.cells[0]['epochs']:,} at {full['P-SGD']} and "
         f"{full['GD']}."
     )
-    if lead.middle > 1 or lead.low > 1:
+    if (lead.middle > 1 or lead.low > 1) and ratio(full["P-SGD"], full["GD"]).high < 1:
         words += " P-SGD is behind GD in the figure because it was stopped early."
     return words
 
