@@ -134,14 +134,24 @@ def test_intervals_leave_out_what_is_unknown(ax):
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "2"]
 
 
+def test_a_bar_without_a_value_stands_alone(ax):
+    rows = [("a", 1, 2.0, 1.0, 3.0), ("a", 2, np.nan, 3.0, 5.0), ("a", 4, np.nan, 3.0, np.inf)]
+    table = pd.DataFrame(rows, columns=["series", "x", "y", "low", "high"])
+    figures.intervals(table, ax, x="x", y="y", by=("series",))
+    (alone,) = [one for one in ax.collections if one.get_linewidth()[0] == 3]
+    assert [bar.tolist() for bar in alone.get_segments()] == [[[2, 3], [2, 5]]]
+
+
 def test_success_has_a_panel_a_group_and_the_threshold_in_each():
     rows = [("one", 2.0, 0.5, 0.3, 0.7), ("two", 3.0, 1.0, 0.8, 1.0)]
     table = pd.DataFrame(rows, columns=["panel", "alpha", "share", "low", "high"])
     table = table.assign(method="GD")
-    fig, axes = figures.success(table, table.head(1), 1.1)
+    fig, axes = figures.success(table, table.head(1).assign(features=1024), 1.1)
     assert [ax.get_title(loc="left") or ax.get_title() for ax in axes] == ["one", "two"]
-    assert [len(ax.lines) for ax in axes] == [5, 4]  # a curve with two caps, circles, threshold
-    assert [text.get_text() for text in fig.legends[0].texts] == ["Bayes-optimal", "GD"]
+    # A curve with two caps and the threshold; circles, and their entry in the legend.
+    assert [len(ax.lines) for ax in axes] == [6, 4]
+    names = [text.get_text() for text in fig.legends[0].texts]
+    assert names == ["the thesis, $p = 1024$", r"GAMP, $p \to \infty$", "GD"]
     plt.close(fig)
 
 
