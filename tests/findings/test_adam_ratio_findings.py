@@ -142,6 +142,12 @@ def test_without_a_proof_nor_a_refutation_the_minimum_is_undecided() -> None:
     assert verdict("hd-ar-c", tables) == "undecided"
 
 
+def test_a_proof_for_some_and_a_refutation_for_others_is_half_an_answer() -> None:
+    tables = made_as_claimed()
+    tables["certificate"].loc[tables["certificate"].trial == 1, ["low", "high"]] = np.inf
+    assert verdict("hd-ar-c", tables) == "partly"
+
+
 def test_a_ratio_that_only_rises_far_out_has_no_lower_values() -> None:
     tables = made_as_claimed()
     far = tables["landscape"].reach > 1
