@@ -124,7 +124,9 @@ def test_a_claim_falls_when_its_numbers_do(letter: str, broken, expected: str) -
 
 
 def test_every_claim_is_broken_once() -> None:
-    assert {letter for letter, _, _ in BREAKS} == {claim.id.removeprefix("d3-7-") for claim in findings.CLAIMS}
+    assert {letter for letter, _, _ in BREAKS} == {
+        claim.id.removeprefix("d3-7-") for claim in findings.CLAIMS
+    }
 
 
 def test_without_unseen_entries_depth_one_is_not_asked() -> None:
