@@ -288,7 +288,8 @@ def _far_start(results: Any) -> Verdict:
     return Verdict(
         above(shown.angle_deg, 20),
         f"With {shown.observed.iloc[0]:,} entries the leading subspaces are "
-        f"{quoted(shown.angle_deg)} degrees apart (asked: above 20) and the error is {quoted(shown.error)}.",
+        f"{quoted(shown.angle_deg)} degrees apart (asked: above 20) and the error is "
+        f"{quoted(shown.error)}.",
     )
 
 

@@ -254,7 +254,7 @@ def fallen_words(results: Any, rank: int) -> str:
     if not told:
         return ""
     return (
-        f"Zeros have an error of about 1. Layers and ratio together can end above it, worse than no "
+        "Zeros have an error of about 1. Layers and ratio together can end above it, worse than no "
         f"completion at all: {', '.join(told)}."
     )
 
@@ -337,9 +337,9 @@ def _adam(results: Any) -> Verdict:
     return Verdict(
         below(runs.error, RECOVERED),
         f"At the best of {len(medians)} settings ({_named(runs)}) the error is "
-        f"{quoted(runs.error)} (asked: below {RECOVERED}), the effective rank {quoted(runs.effective_rank, 3)}; "
-        f"{(medians < RECOVERED).sum()} of the {len(medians)} settings have a median error below "
-        f"{RECOVERED}.",
+        f"{quoted(runs.error)} (asked: below {RECOVERED}), the effective rank "
+        f"{quoted(runs.effective_rank, 3)}; {(medians < RECOVERED).sum()} of the {len(medians)} "
+        f"settings have a median error below {RECOVERED}.",
     )
 
 

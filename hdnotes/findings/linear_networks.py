@@ -286,7 +286,7 @@ def _close(results: Any) -> Verdict:
 
 
 def _depth_one(results: Any) -> Verdict:
-    """The control of d3-2-d in `adam_ratio`: without a penalty depth 1 leaves what is unseen."""
+    """Test the control of d3-2-d in `adam_ratio`: no penalty, depth 1 leaves what is unseen."""
     table = results.table("path_ends").query("observed < 1")
     if not len(table):
         return Verdict("undecided", "Every entry was observed.")
@@ -323,8 +323,8 @@ def _global(results: Any) -> Verdict:
         together(*words, number_line),
         "Squared loss. Starts that reach the minimum at every depth from 2 on and at every rate: "
         + ", ".join(f"{start} {sum(rows)} of {len(rows)}" for start, rows in counts)
-        + f" (asked: at least half, beyond chance). One number, depth 2, from 0.5 towards −1, ends at "
-        f"{number(scalar[2], 1)}.",
+        + f" (asked: at least half, beyond chance). One number, depth 2, from 0.5 towards −1, "
+        f"ends at {number(scalar[2], 1)}.",
     )
 
 

@@ -214,8 +214,9 @@ def _ideal(results: Any) -> Verdict:
     worst = gd.loc[gd.condition.idxmax()]
     return Verdict(
         "holds" if (table.error < 1e-10).all() else "fails",
-        f"After one step with $(A^\\top A)^+$ {number(table.error.max(), 1)} of the error is left at "
-        f"most (asked: below $10^{{-10}}$), whatever the condition number; GD needs {number(worst.steps, 3)} steps for a factor e at "
+        f"After one step with $(A^\\top A)^+$ {number(table.error.max(), 1)} of the error is left "
+        f"at most (asked: below $10^{{-10}}$), whatever the condition number; GD needs "
+        f"{number(worst.steps, 3)} steps for a factor e at "
         f"{worst.condition:g}.",
     )
 

@@ -1,4 +1,4 @@
-r"""Is W* a local minimum of R among the matrices with its observed entries? (chapter `adam_ratio`)
+r"""A proof that W* is a local minimum of R, given its observed entries (chapter `adam_ratio`).
 
 Let W* = U Sigma V^T have rank r, and move hidden entries only, H. To first order R changes by
 
