@@ -32,8 +32,9 @@ START_RATES = {"Adam": (-2.0, -1.5), "GD": (-1.0, -0.5)}
 NOISE_RATES = {"Adam": (-2.5, -2.0), "GD": (-1.5, -0.5)}
 DEEP_RATES = {"Adam": (-3.5, -3.0, -2.5, -2.0), "GD": (-1.0, -0.5, -0.25, 0.0)}
 NETWORK_RATES = {"Adam": (-3.5, -3.0, -2.5, -2.0), "GD": (-1.25, -1.0, -0.75, -0.5)}
-#: The penalty weight where there is no noise.
+#: The penalty weight, and Adam's learning rate, where there is no noise.
 WEIGHT = 0.01
+RATE = 0.01
 #: How many times longer what starts near zero is trained.
 LONGER = 4
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from hdnotes.claims import Claim, Verdict, above, below, quoted, together
-from hdnotes.experiments.adam_generalizability import WEIGHT
+from hdnotes.experiments.adam_generalizability import RATE, WEIGHT
 from hdnotes.findings.adam_ratio import RECOVERED, best
 from hdnotes.wording import number
 
@@ -202,19 +202,22 @@ def _noise(results: Any) -> Verdict:
         )
     return Verdict(
         together(*words),
-        f"Adam with the ratio at λ = {WEIGHT:g}, as without noise, against the nuclear norm at "
-        f"its best λ. {'; '.join(told)} (asked of a breakdown: the larger error).",
+        f"Adam with the ratio at η = {RATE:g} and λ = {WEIGHT:g}, as without noise, against the "
+        f"nuclear norm at its best λ. {'; '.join(told)} (asked of a breakdown: the larger error).",
     )
 
 
 def _untuned(results: Any) -> pd.DataFrame:
-    """Return Adam's runs at the weight of the exact entries, beside those at the best weight."""
+    """Return Adam's runs at the weight of the exact entries, beside those at the best weight.
+
+    Both at the learning rate of the exact entries: a lower one would only stop the run earlier.
+    """
     table = noisy(results)
-    table = table[(table.method == "Adam") & np.isclose(table.weight, WEIGHT)]
-    own = tuned(results).query("method == 'Adam'")
+    table = table[(table.method == "Adam") & np.isclose(table.rate, RATE)]
     keys = ["noise", "trial"]
-    plain = best(table, ("noise",))
-    return plain.merge(own[[*keys, "weight", "error"]], on=keys, suffixes=("", "_best"))
+    chosen = best(table, ("noise",))[[*keys, "weight", "error"]]
+    plain = table[np.isclose(table.weight, WEIGHT)]
+    return plain.merge(chosen, on=keys, suffixes=("", "_best"))
 
 
 def _fix(results: Any) -> Verdict:
@@ -230,7 +233,7 @@ def _fix(results: Any) -> Verdict:
         )
     return Verdict(
         together(*words) if words else "undecided",
-        f"Adam's best λ against λ = {WEIGHT:g}. {'; '.join(told)} (asked where a larger λ is the "
+        f"Adam at η = {RATE:g}, its best λ against λ = {WEIGHT:g}. {'; '.join(told)} (asked where a larger λ is the "
         f"best: below 2/3 of the error).",
     )
 
@@ -248,7 +251,7 @@ def _stopping(results: Any) -> Verdict:
         )
     return Verdict(
         together(*words),
-        f"Adam with λ = {WEIGHT:g}, stopped where its error on hidden entries is least. "
+        f"Adam with η = {RATE:g} and λ = {WEIGHT:g}, stopped where its error on hidden entries is least. "
         f"{'; '.join(told)} (asked: below 2).",
     )
 

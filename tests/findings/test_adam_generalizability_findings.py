@@ -123,6 +123,13 @@ def test_a_best_rate_at_the_end_of_its_grid_is_named() -> None:
     assert "GD, depth 3, ratio (highest)" in findings.edges(results(tables))
 
 
+def test_a_lower_rate_is_no_remedy_for_noise() -> None:
+    tables = made()
+    early = tables["noise"].assign(rate=0.001, error=1e-6)
+    tables["noise"] = pd.concat([tables["noise"], early], ignore_index=True)
+    assert verdict("d3-4-b", tables) == "holds"
+
+
 def test_each_weight_is_judged_at_its_best_rate() -> None:
     tables = made()
     worse = tables["noise"].assign(rate=1.0, error=tables["noise"].error * 9)
