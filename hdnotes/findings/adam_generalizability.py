@@ -233,8 +233,8 @@ def _fix(results: Any) -> Verdict:
         )
     return Verdict(
         together(*words) if words else "undecided",
-        f"Adam at η = {RATE:g}, its best λ against λ = {WEIGHT:g}. {'; '.join(told)} (asked where a larger λ is the "
-        f"best: below 2/3 of the error).",
+        f"Adam at η = {RATE:g}, its best λ against λ = {WEIGHT:g}. {'; '.join(told)} (asked "
+        f"where a larger λ is the best: below 2/3 of the error).",
     )
 
 
@@ -251,8 +251,8 @@ def _stopping(results: Any) -> Verdict:
         )
     return Verdict(
         together(*words),
-        f"Adam with η = {RATE:g} and λ = {WEIGHT:g}, stopped where its error on hidden entries is least. "
-        f"{'; '.join(told)} (asked: below 2).",
+        f"Adam with η = {RATE:g} and λ = {WEIGHT:g}, stopped where its error on hidden entries "
+        f"is least. {'; '.join(told)} (asked: below 2).",
     )
 
 
