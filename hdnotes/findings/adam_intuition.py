@@ -144,6 +144,14 @@ def spectra(results: Any) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["method", "entry", "period", "share"])
 
 
+def bands(results: Any, per_octave: int = 3) -> pd.DataFrame:
+    """Return the power of `spectra` by bands of so many to an octave of the period."""
+    table = spectra(results)
+    band = np.floor(np.log2(table.period / 2) * per_octave + 1e-9)
+    table = table.assign(period=2 * 2 ** ((band + 0.5) / per_octave))
+    return table.groupby(["method", "entry", "period"], sort=False, as_index=False).share.sum()
+
+
 def fast_share(results: Any, method: str, period: float = 4.0) -> float:
     """Return the share of the power at periods up to so many steps, the median of the entries."""
     table = spectra(results)

@@ -116,6 +116,9 @@ def test_a_wave_has_its_power_at_its_period() -> None:
     found = findings.spectra(results)
     assert found.loc[found.share.idxmax(), "period"] == 20
     assert found.share.max() == pytest.approx(1)
+    by_band = findings.bands(results)
+    assert by_band.share.sum() == pytest.approx(1)
+    assert by_band.loc[by_band.share.idxmax(), "period"] == pytest.approx(20, rel=0.15)
     assert findings.fast_share(results, "Adam") == pytest.approx(0, abs=1e-12)
 
 
