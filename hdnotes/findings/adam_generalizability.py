@@ -145,7 +145,9 @@ def best_weights(results: Any) -> str:
     """Return at which weight Adam's error is lowest for each noise, in words."""
     runs = tuned(results)
     weights = runs[runs.method == "Adam"].groupby("noise").weight.first()
-    return ", ".join(f"{weight:.2g} for noise {noise:g}" for noise, weight in weights.items())
+    grid = noisy(results).weight
+    ends = {grid.min(): " (the least tried)", grid.max(): " (the largest tried)"}
+    return ", ".join(f"{w:.2g} for noise {sd:g}{ends.get(w, '')}" for sd, w in weights.items())
 
 
 def footing_rows(results: Any) -> list[list[str]]:

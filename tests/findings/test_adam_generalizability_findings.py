@@ -123,6 +123,10 @@ def test_a_best_rate_at_the_end_of_its_grid_is_named() -> None:
     assert "GD, depth 3, ratio (highest)" in findings.edges(results(tables))
 
 
+def test_a_best_weight_at_an_end_of_the_grid_is_flagged() -> None:
+    assert "0.1 for noise 0.3 (the largest tried)" in findings.best_weights(results(made()))
+
+
 def test_a_lower_rate_is_no_remedy_for_noise() -> None:
     tables = made()
     early = tables["noise"].assign(rate=0.001, error=1e-6)
