@@ -206,3 +206,19 @@ def test_the_trained_nuclear_norm_stands_beside_the_solved_one() -> None:
     trained = trained.assign(part="nuclear", rank=2, observed=300, error=0.07)
     tables["ends"] = pd.concat([tables["ends"], trained], ignore_index=True)
     assert findings.nuclear_rows(results(tables)) == [["0.010", "0.070", "0.050"]]
+
+
+def test_words_name_the_lowest_lines_and_what_ends_above_zeros() -> None:
+    tables = made_as_claimed()
+    assert "nuclear norm at 450 entries" in findings.lowest_words(results(tables))
+    assert findings.fallen_words(results(tables), 2) == ""
+    layers = tables["ends"].query("part == 'entries' and depth == 2 and observed == 150")
+    layers = layers.assign(method="Adam", penalty="ratio", error=14.0)
+    tables["ends"] = pd.concat([tables["ends"], layers], ignore_index=True)
+    assert "14 at depth 2 with 150 entries" in findings.fallen_words(results(tables), 2)
+    assert findings.certificate_rows(results(tables))[1] == [
+        "300",
+        "0.20 to 0.30",
+        "5 of 5",
+        "0 of 5",
+    ]

@@ -167,3 +167,18 @@ def test_the_arrows_of_the_lemma_shrink_with_the_length():
 
 def test_the_published_rate_lasts_some_hundred_epochs():
     assert findings.epochs_to_overflow() == pytest.approx(np.log(3.4028e39) / np.log(1.4812), abs=1)
+
+
+def test_a_caption_counts_the_starts_of_its_table():
+    table = pd.DataFrame(
+        [
+            (run, trial, step, 0.5)
+            for run, n in (("a", 5), ("b", 3))
+            for trial in range(n)
+            for step in (1, 2)
+        ],
+        columns=["run", "trial", "step", "output_gap"],
+    )
+    assert findings.medians(table).startswith("Medians of 3 to 5 starts")
+    assert findings.medians(table[table.run == "a"]).startswith("Medians of 5 starts")
+    assert findings.last_gaps(table) == "0.50 (a), 0.50 (b)"
