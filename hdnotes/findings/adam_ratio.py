@@ -240,7 +240,7 @@ def lowest_words(results: Any) -> str:
     shown = table[(table.depth == 1) | (table.penalty == "none")]
     medians = shown.groupby(["observed", "line"]).error.median()
     lowest = [(m, rows.idxmin()[1]) for m, rows in medians.groupby(level="observed")]
-    return "Lowest are " + ", ".join(f"{line} at {m:,} entries" for m, line in lowest) + "."
+    return "Lowest are " + ", ".join(f"{line} at {int(m):,} entries" for m, line in lowest) + "."
 
 
 def fallen_words(results: Any, rank: int) -> str:
@@ -249,7 +249,9 @@ def fallen_words(results: Any, rank: int) -> str:
     table = table[(table["rank"] == rank) & (table.penalty == "ratio") & (table.depth > 1)]
     medians = table.groupby(["observed", "depth"]).error.median()
     told = [
-        f"{number(e)} at depth {d} with {m:,} entries" for (m, d), e in medians.items() if e > 1
+        f"{number(e)} at depth {int(d)} with {int(m):,} entries"
+        for (m, d), e in medians.items()
+        if e > 1
     ]
     if not told:
         return ""
