@@ -26,13 +26,18 @@ BROKEN, ROUNDING = 0.01, 1e-8
 
 
 def paths(results: Any, term: str) -> pd.DataFrame:
-    """Return the paths under a term; of the penalty alone while W has more than rank r.
+    """Return the paths under a term; of the penalty alone until W has no more than rank r.
 
-    Later the leading singular values themselves fall, swap, and with them the subspace.
+    From then on the leading singular values themselves fall, swap, and with them the subspace.
     """
     table = results.table("path")
     table = table[(table.term == term)]
-    return table[table.effective_rank > table["rank"] + 0.5] if term == "penalty" else table
+    if term != "penalty":
+        return table
+    ordered = table.sort_values("step")
+    above = ordered.effective_rank > ordered["rank"] + 0.5
+    before = above.groupby([ordered.method, ordered.trial]).cummin()
+    return table[before.reindex(table.index)]
 
 
 def turned(results: Any, term: str, method: str) -> pd.Series:

@@ -150,3 +150,14 @@ def test_the_errors_shown_name_their_lines() -> None:
     shown = findings.errors(SimpleNamespace(table=lambda name: tables[name].copy()))
     held = [f"{name}, entries held" for name in ("GD", "Adam")]
     assert list(shown.line.unique()) == ["GD", "Adam", "alternating projections", *held]
+
+
+def test_the_penalty_alone_is_looked_at_until_the_rank_has_fallen_once() -> None:
+    tables = made()
+    fallen = (tables["path"].term == "penalty") & (tables["path"].step >= 100)
+    tables["path"].loc[fallen, "turned_deg"] = 90.0
+    tables["path"].loc[fallen & (tables["path"].step == 100), "effective_rank"] = 2.4
+    tables["path"].loc[fallen & (tables["path"].step == 1000), "effective_rank"] = 2.6
+    shown = findings.paths(SimpleNamespace(table=tables.__getitem__), "penalty")
+    assert set(shown.step) == {0, 1, 10}
+    assert verdict("a", tables) == verdict("a", made())
