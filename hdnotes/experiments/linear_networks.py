@@ -532,8 +532,8 @@ def _paths(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
         u, values, vh = torch.linalg.svd(product)
         error = product - target
         drive = -torch.einsum("tir,tij,trj->tr", u, error * mask, vh)
-        found.append(values[:, : rank + 1])
-        drives.append(drive[:, : rank + 1])
+        found.append(values[:, : rank + 1].clone())  # a view would keep all that it was cut from
+        drives.append(drive[:, : rank + 1].clone())
     times = step * torch.arange(steps + 1, dtype=target.dtype, device=device)
     values = torch.stack(found, -1)
     said = theory.singular_value_path(times, torch.stack(drives, -1), values[..., 0], depth)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from hdnotes import devices
 from hdnotes.claims import Claim, Verdict, Word
 from hdnotes.experiments import catalogue, parameters
 from hdnotes.store.store import Store
@@ -27,10 +28,7 @@ def kinds(results: Any) -> pd.DataFrame:
     """
     found = results.table("kinds")
     device = results.manifests[0]["device"]
-    taken = [
-        _taken(chapter, at, device)
-        for chapter, at in {(c["chapter"], c["at"]): 0 for c in results.cells}
-    ]
+    taken = [_taken(cell["chapter"], cell["at"], device) for cell in results.cells]
     table = found.merge(pd.concat(taken), how="left", on=["chapter", "kind"], validate="1:1")
     return table.assign(computed=table.computed.fillna(0).astype(int))
 
@@ -53,9 +51,10 @@ def _taken(chapter: str, at: str, device: str) -> pd.DataFrame:
     for cell in experiment.cells(parameters.resolve(experiment, at, check_memory=False)):
         made = store.get(cell_key(experiment, cell))
         manifest = made.manifest if made else {}
-        known = manifest.get("device") == device
-        busy = manifest.get("cpu_time_s", float("nan")) if known else float("nan")
-        seconds = min(busy, manifest["wall_time_s"]) if busy == busy else busy
+        seconds = float("nan")
+        if manifest.get("device") == device and "cpu_time_s" in manifest:
+            times = manifest["wall_time_s"], manifest["cpu_time_s"]
+            seconds = devices.undisturbed_s(device, *times)
         rows.append((chapter, cell.get("kind", chapter), bool(made), seconds))
     table = pd.DataFrame(rows, columns=["chapter", "kind", "computed", "taken"])
     groups = table.groupby(["chapter", "kind"])

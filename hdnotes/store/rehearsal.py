@@ -9,7 +9,6 @@ three. Trials that would stop early are not foreseen, which makes the estimate a
 """
 
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +19,9 @@ from scipy.optimize import nnls
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from hdnotes import devices, memory
+from hdnotes import checkpoints, devices, memory
 from hdnotes.store.files import canonical
-from hdnotes.store.sweep import code_of
+from hdnotes.store.sweep import code_of, timed
 
 #: Last words of the names of the fields that say how long a cell is.
 LENGTHS = ("steps", "epochs", "batches", "recorded")
@@ -40,7 +39,7 @@ class Cost:
 
     Parameters
     ----------
-    seconds : wall time
+    seconds : on a machine that does nothing else
     flops : floating-point operations in matrix products and convolutions
     memory_bytes : the most that is held
     """
@@ -144,18 +143,12 @@ def _at_full_length(runs: Sequence[tuple[float, float]]) -> float:
 
 
 def _seconds(code: Code, cell: dict[str, Any], device: str) -> float:
-    """Return what a run takes on a machine that does nothing else.
-
-    On a CPU with one thread that is the time that its process was given.
-    """
-    begin, given = time.perf_counter(), time.process_time()
-    with devices.bfloat16_products():
-        code(cell, device)
-    wall = time.perf_counter() - begin
-    return wall if device == "cuda" else min(wall, time.process_time() - given)
+    with checkpoints.unkept():
+        _, wall, busy = timed(code, cell, device)
+    return devices.undisturbed_s(device, wall, busy)
 
 
 def _flops(code: Code, cell: dict[str, Any], device: str) -> float:
-    with FlopCounterMode(display=False) as counter:
-        code(cell, device)
+    with checkpoints.unkept(), FlopCounterMode(display=False) as counter:
+        timed(code, cell, device)
     return float(counter.get_total_flops())

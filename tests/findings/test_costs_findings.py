@@ -76,6 +76,12 @@ def test_times_on_a_busy_machine_are_those_that_the_process_was_given(store):
     assert row["taken"] == (len(CELLS) + 2) * TAKEN_S
 
 
+def test_on_a_gpu_the_clock_on_the_wall_counts(store):
+    keep(store, device="cuda")
+    (row,) = findings.chapters(made(device="cuda")).to_dict("records")
+    assert row["taken"] == 3 * WHOLE_S
+
+
 ALL = tuple(name for name in catalogue.names() if name != "costs")
 
 

@@ -1,9 +1,11 @@
 import math
+from contextlib import contextmanager
 
 import pandas as pd
 import pytest
 import torch
 
+from hdnotes import checkpoints
 from hdnotes.store import rehearsal
 from hdnotes.store.rehearsal import estimate, rehearse
 
@@ -91,3 +93,32 @@ def test_nothing_left_costs_nothing(chapter):
     costs = estimate(chapter, [], "cpu")
     assert list(costs.columns) == ["kind", "cells", "seconds", "flops", "memory_bytes"]
     assert costs.empty
+
+
+def test_rehearsals_leave_and_find_no_checkpoints(tmp_path):
+    slots = []
+
+    def cell(given, device):
+        slots.append(checkpoints.slot())
+        return {"rows": pd.DataFrame()}
+
+    with checkpoints.kept(tmp_path / "cell"):
+        first = checkpoints.slot()
+        rehearse(cell, {"steps": 1000}, "cpu")
+        assert checkpoints.slot() != first
+        assert checkpoints.earlier_s() == 0.0
+    assert slots
+    assert set(slots) == {None}
+
+
+def test_products_are_counted_as_fast_as_they_are_timed(chapter, monkeypatch):
+    seen = []
+
+    @contextmanager
+    def products():
+        seen.append("in")
+        yield
+
+    monkeypatch.setattr("hdnotes.devices.bfloat16_products", products)
+    rehearse(chapter.train, {"steps": 7}, "cpu")
+    assert len(seen) == len(chapter.lengths)
