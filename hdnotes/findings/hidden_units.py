@@ -36,7 +36,6 @@ from hdnotes.findings.success import (
     crossings,
     equal,
     listed,
-    rising,
     scale_of,
 )
 from hdnotes.measures.crossings import ratio
@@ -114,17 +113,14 @@ def published(name: str) -> pd.DataFrame:
 
 def two_unit_orders(results: Any) -> str:
     """Say in which order the curves of the figure's panels rise."""
-    found = crossings(two_units(results))
-    return "; ".join(
-        f"{words} {rising({name: one for name, one in found.items() if ('+' in name) == with_it})}"
-        for words, with_it in (("no momentum:", False), ("Nesterov momentum:", True))
-    )
+    without, with_it = map(", ".join, success.by_momentum(crossings(two_units(results))))
+    return f"no momentum: {without}; Nesterov momentum: {with_it}"
 
 
 def last_words(results: Any) -> str:
     """Say where P-SGD is last in the figure, and how many batches long a run is."""
-    last = [part.split(", ")[-1] for part in two_unit_orders(results).split("; ")]
-    behind = [name for name in last if name.split(": ")[-1].startswith("P-SGD")]
+    orders = success.by_momentum(crossings(two_units(results)))
+    behind = [names[-1] for names in orders if names and names[-1].startswith("P-SGD")]
     if not behind:
         return "P-SGD is not the last of the three here."
     (cell, *_) = [cell for cell in results.cells if cell["batches"] == "persistent"]

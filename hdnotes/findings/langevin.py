@@ -18,10 +18,10 @@ from hdnotes.findings.success import (
     above,
     below,
     between,
+    by_momentum,
     claim,
     crossings,
     listed,
-    rising,
     runs,
     source_crossings,
 )
@@ -93,11 +93,8 @@ def stopped_early(results: Any) -> str:
 
 def orders(results: Any) -> str:
     """Say in which order the curves of the figure rise, without momentum and with it."""
-    found = crossings(figure_methods(results))
-    return "; ".join(
-        f"{words} {rising({name: one for name, one in found.items() if ('+' in name) == with_it})}"
-        for words, with_it in (("without momentum", False), ("with momentum", True))
-    )
+    without, with_it = map(", ".join, by_momentum(crossings(figure_methods(results))))
+    return f"without momentum {without}; with momentum {with_it}"
 
 
 def noise_orders(results: Any) -> str:

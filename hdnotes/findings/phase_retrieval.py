@@ -22,6 +22,7 @@ from hdnotes.findings.success import (
     claim,
     crossings,
     equal,
+    in_order,
     listed,
     rising,
     runs,
@@ -436,7 +437,7 @@ def _switches(results: Any) -> Verdict:
             steps[f"{said}, {one:g} to {two:g}"] = gain = ratio(at[two], at[one])
             words.append(between(gain, 1 / EQUAL, inf))
         tried = ", ".join(f"{factor:g}" for factor in factors)
-        best.append(f"{said} at {rising(at).split(', ')[0]} of {tried}")
+        best.append(f"{said} at {in_order(at)[0]} of {tried}")
     return Verdict(
         together(*words),
         "Crossing after a growth of the switch rate over that before, by factor on the text's: "

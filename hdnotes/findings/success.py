@@ -168,21 +168,34 @@ def listed(found: dict[Any, Crossing], words: Sequence[Word] = ()) -> str:
     return ", ".join(f"{name} {value}{word}" for (name, value), word in parts)
 
 
-def rising(found: dict[Any, Crossing]) -> str:
+def in_order(found: dict[Any, Crossing]) -> list[str]:
     """Return the names in the order of their crossings, those without a point by their intervals.
 
     Examples
     --------
     >>> from math import nan
-    >>> rising({"GD": Crossing(4, 5, 6), "SGD": Crossing(7, inf, inf), "LD": Crossing(1, nan, 3)})
-    'LD, GD, SGD'
+    >>> gd, sgd, ld = Crossing(4, 5, 6), Crossing(7, inf, inf), Crossing(1, nan, 3)
+    >>> in_order({"GD": gd, "SGD": sgd, "LD": ld})
+    ['LD', 'GD', 'SGD']
     """
 
     def place(name: Any) -> float:
         one = found[name]
         return (one.low + one.high) / 2 if isnan(one.middle) else one.middle
 
-    return ", ".join(map(str, sorted(found, key=place)))
+    return [str(name) for name in sorted(found, key=place)]
+
+
+def rising(found: dict[Any, Crossing]) -> str:
+    """Write the names in that order."""
+    return ", ".join(in_order(found))
+
+
+def by_momentum(found: dict[str, Crossing]) -> tuple[list[str], list[str]]:
+    """Return the names in that order, those of methods without momentum and those with it."""
+    with_it = {name: one for name, one in found.items() if "+" in name}
+    without = {name: one for name, one in found.items() if name not in with_it}
+    return in_order(without), in_order(with_it)
 
 
 def claim(
