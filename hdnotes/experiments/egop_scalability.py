@@ -51,6 +51,7 @@ from hdnotes.optimizers import BASIC, Lockstep
 from hdnotes.problems.classifier import Classifier, draw_points, draw_uniform_points, layers
 from hdnotes.problems.rotated import Rotated
 from hdnotes.problems.subspace import Subspace
+from hdnotes.theory.kronecker_columns import rank_one_share
 from hdnotes.wording import in_bytes
 
 NAME = "egop_scalability"
@@ -433,7 +434,7 @@ def _products(
     vectors = first["first layer"][:, : cell["rank"]]
     shares = {
         "single_row": sides.single_row_share(vectors, cell["hidden"]),
-        "rank_one": sides.rank_one_share(vectors, cell["hidden"]),
+        "rank_one": rank_one_share(vectors, (cell["hidden"], -1)),
         "mean_input": sides.input_share(vectors, cell["hidden"], mean / mean.norm()),
     }
     products = pd.DataFrame({name: x.cpu().numpy() for name, x in shares.items()})

@@ -4,7 +4,7 @@ A gradient of W (rows x columns) is a matrix G. The eigenvectors U of E[G G^T] a
 turn the two sides: vec W has the coordinates (U kron Z)^T vec W. With U = I the turn can be made on
 the layer's inputs, once and for all. Each eigenvector of an EGOP, seen as a rows x columns matrix,
 says whether such a product could hold it: those of U kron Z have rank one, those of I kron Z have a
-single row. Used in `egop_scalability`.
+single row (`theory.kronecker_columns` has the first share). Used in `egop_scalability`.
 """
 
 from typing import NamedTuple
@@ -48,18 +48,6 @@ def single_row_share(vectors: Tensor, rows: int) -> Tensor:
     """
     square = vectors.T.unflatten(1, (rows, -1)).square().sum(-1)
     return square.amax(1) / square.sum(1)
-
-
-def rank_one_share(vectors: Tensor, rows: int) -> Tensor:
-    """Return the share of a column's square in the best matrix of rank one (k,).
-
-    Examples
-    --------
-    >>> rank_one_share(torch.eye(2).flatten().unsqueeze(1), 2).tolist()
-    [0.5]
-    """
-    square = torch.linalg.svdvals(vectors.T.unflatten(1, (rows, -1))).square()
-    return square[:, 0] / square.sum(1)
 
 
 def input_share(vectors: Tensor, rows: int, direction: Tensor) -> Tensor:
