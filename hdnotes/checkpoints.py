@@ -39,6 +39,17 @@ def kept(folder: Path) -> Iterator[None]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def unkept() -> Iterator[None]:
+    """Keep none of what runs here, whatever is kept around it: a trial run is no attempt."""
+    around = _open[:]
+    _open.clear()
+    try:
+        yield
+    finally:
+        _open[:] = around
+
+
 def earlier_s() -> float:
     """Return the seconds that attempts before this one took, up to their last checkpoint."""
     return _open[-1].earlier_s if _open else 0.0

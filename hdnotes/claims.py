@@ -160,15 +160,20 @@ def within(values: Iterable[float], low: float, high: float) -> Word:
 
 
 def together(*words: Word) -> Word:
-    """Return the verdict on a claim of several parts.
+    """Return the verdict on a claim that needs all of several parts.
 
     Where one part holds and another fails it is partly true, whatever the undecided ones are.
+    Where one fails and none is seen to hold, the claim fails: undecided ones cannot save it.
 
     Examples
     --------
-    >>> together("holds", "holds"), together("holds", "fails"), together("fails", "undecided")
+    >>> together("holds", "holds"), together("holds", "fails"), together("holds", "undecided")
     ('holds', 'partly', 'undecided')
+    >>> together("fails", "undecided")
+    'fails'
     """
     if {"holds", "fails"} <= set(words) or "partly" in words:
         return "partly"
+    if "fails" in words:
+        return "fails"
     return "undecided" if "undecided" in words else words[0]

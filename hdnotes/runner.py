@@ -132,9 +132,11 @@ def estimate(
         As `hdnotes.store.rehearsal.estimate` gives it, for the cells that lack a result.
     """
     experiment, device = catalogue.load(name), devices.resolve(device)
-    resolved = parameters.resolve(experiment, profile, given, device=device)
+    resolved = parameters.resolve(experiment, profile, given, check_memory=False)
     place = (layout or Layout.default()).store(name)
     cells = unfinished(experiment, experiment.cells(resolved), place, refresh=refresh)
+    if cells:
+        parameters.require_memory(experiment, resolved, given or {"profile": profile}, device)
     return rehearsal.estimate(experiment, cells, device)
 
 

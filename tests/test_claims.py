@@ -37,3 +37,6 @@ def test_a_claim_of_parts():
     assert together("fails", "fails") == "fails"
     assert together("holds", "fails", "holds") == "partly"
     assert together("holds", "undecided") == "undecided"
+    assert together("undecided", "fails") == together("fails", "undecided") == "fails"
+    assert together("holds", "undecided", "fails") == "partly"
+    assert together("partly", "undecided") == "partly"

@@ -289,6 +289,14 @@ def test_a_dry_run_says_what_is_left_and_writes_nothing(layout, capsys, command)
     assert capsys.readouterr().out.splitlines()[-1].split()[:3] == ["tiny", "all", "0"]
 
 
+def test_a_dry_run_of_what_is_there_needs_no_memory(layout, monkeypatch, capsys):
+    assert cli.main(["compute", "tiny", "-p", "d", "3"]) == 0
+    monkeypatch.setattr(memory, "free", lambda device: 1)
+    assert cli.main(["compute", "tiny", "--dry-run", "-p", "d", "3"]) == 0
+    assert cli.main(["compute", "tiny", "--dry-run", "-p", "d", "4"]) == 2
+    assert "of memory" in capsys.readouterr().err
+
+
 def test_a_scheduler_that_does_not_answer_is_one_sentence(monkeypatch, capsys):
     pytest.importorskip("distributed")
     monkeypatch.setattr(cluster, "PATIENCE_S", 0)

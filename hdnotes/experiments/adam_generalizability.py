@@ -29,10 +29,14 @@ METHODS = ("Adam", "GD")
 STARTS = ("zero-filled", "filled at random", "random", "tiny")
 #: Powers of ten of the rates, in the unit of `adam_ratio.unit`.
 START_RATES = {"Adam": (-2.0, -1.5), "GD": (-1.0, -0.5)}
-NOISE_RATES = {"Adam": (-2.0,), "GD": (-1.5, -0.5)}
-DEEP_RATES = {"Adam": (-3.0, -2.5, -2.0), "GD": (-1.0, -0.5, -0.25)}
+NOISE_RATES = {"Adam": (-2.5, -2.0), "GD": (-1.5, -0.5)}
+DEEP_RATES = {"Adam": (-3.5, -3.0, -2.5, -2.0), "GD": (-1.0, -0.5, -0.25, 0.0)}
 NETWORK_RATES = {"Adam": (-3.5, -3.0, -2.5, -2.0), "GD": (-1.25, -1.0, -0.75, -0.5)}
+#: The penalty weight, and Adam's learning rate, where there is no noise.
 WEIGHT = 0.01
+RATE = 0.01
+#: How many times longer what starts near zero is trained.
+LONGER = 4
 
 
 @dataclass(frozen=True)
@@ -48,13 +52,20 @@ class Parameters:
         (0.01, 0.1, 0.3), above=0, help="standard deviations of the noise, that of an entry being 1"
     )
     weights: tuple[float, ...] = parameter(
-        (0.01, 0.0316, 0.1, 0.316), above=0, help="penalty weights lambda under noise"
+        (0.00316, 0.01, 0.0316, 0.1, 0.316, 1.0),
+        above=0,
+        help=f"penalty weights lambda under noise, {WEIGHT} among them",
     )
     depths: tuple[int, ...] = parameter(
         (2, 3), at_least=2, at_most=4, unit="layers", help="depths of linear networks"
     )
 
     def __post_init__(self) -> None:
+        if WEIGHT not in self.weights:
+            raise ValueError(
+                f"weights = {self.weights} is not allowed; {WEIGHT}, the weight without noise, has "
+                "to be among them."
+            )
         if self.observed >= self.n**2:
             raise ValueError(
                 f"observed = {self.observed} is not allowed; a matrix of n = {self.n} has "
@@ -98,7 +109,12 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
     noisy = [{**shared, "noise": noise} for noise in p.noises]
     longer = {**shared, "steps": 2 * p.steps}  # what has more than one layer starts slowly
     return [
-        *({"kind": "start", **shared, "method": m, "start": s} for m in METHODS for s in STARTS),
+        *(
+            {"kind": "start", **shared, "method": m, "start": s}
+            | ({"steps": LONGER * p.steps} if s == "tiny" else {})
+            for m in METHODS
+            for s in STARTS
+        ),
         *({"kind": "soft", **cell} for cell in noisy),
         *(
             {"kind": "noise", **cell, "method": method, "weights": list(p.weights)}
@@ -121,7 +137,7 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
 
 def memory(p: Parameters) -> int:
     """Return the peak bytes: points, products and factors of the largest cell's trials."""
-    runs = p.trials * max(2 * len(p.weights), 3 * max(p.depths), 2 * len(NETWORK_RATES))
+    runs = p.trials * max(2 * len(p.weights), 4 * max(p.depths), 2 * len(NETWORK_RATES))
     return 20 * 4 * p.n**2 * runs + 2**29
 
 

@@ -3,7 +3,8 @@ r"""Chapter `adam_ratio`: completing a matrix with Adam and a ratio of norms (do
 W* is n x n of low rank with entries of root mean square 1, of which m are observed. Cells of kind
 *train* run one method over a grid of rates and penalty weights: the map, the other methods, starts
 near zero, the nuclear norm, and depth 1 to 4 over m. *lbfgs* runs the one method that calls back,
-*convex* solves the convex problem, *landscape* looks at the ratio itself.
+*convex* solves the convex problem, *landscape* looks at the ratio itself, *certificate* asks
+whether W* is a local minimum of it.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from hdnotes.experiments.parameters import parameter
 from hdnotes.problems.matrix_completion import MatrixCompletion
 from hdnotes.problems.spectral_penalties import ratio
 from hdnotes.theory.nuclear_norm import least_nuclear, soft_impute
+from hdnotes.theory.ratio_certificate import Certificate, ratio_certificate
 
 NAME = "adam_ratio"
 VERSION = 1
@@ -53,6 +55,8 @@ LINES = (
     ("Adam", "ratio", 3, "tiny", -2.5),
     ("Adam", "ratio", 4, "tiny", -2.5),
 )
+#: What a start near zero is tried with, and how many times longer than the others.
+TINY_EXPONENTS, TINY_WEIGHTS, LONGER = (-3.0, -2.5, -2.0), (0.01, 0.1), 4
 #: How far an unobserved entry, or a direction, is followed in the landscape of R.
 REACHES = tuple(10 ** (k / 8) for k in range(-16, 41))
 DIRECTIONS = 20
@@ -157,10 +161,19 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
         if depth in p.depths
         for observed in p.entries
     ]
-    start = {"start": "tiny", "exponents": [-2.5, -2.0], "weights": [0.01, 0.1]}
+    start = {
+        "start": "tiny",
+        "exponents": list(TINY_EXPONENTS),
+        "weights": list(TINY_WEIGHTS),
+        "steps": LONGER * p.steps,
+    }
     nuclear = {"penalty": "nuclear", "exponents": [-2.0], "weights": [0.01, 0.001]}
     return [
         {"kind": "landscape", **shared},
+        *(
+            {"kind": "certificate", **shared, "observed": observed}
+            for observed in sorted({p.observed, *p.entries})
+        ),
         *(
             {"kind": "convex", **shared, "rank": rank, "observed": observed}
             for rank in p.ranks
@@ -309,6 +322,17 @@ def _landscape(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     }
 
 
+def _certificate(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
+    """Bound the norm of a certificate that W* is a local minimum of R, a row a trial."""
+    task = _task(cell).to(device)
+    found = [
+        ratio_certificate(truth, seen, cell["rank"])
+        for truth, seen in zip(task.truths, task.masks, strict=True)
+    ]
+    table = pd.DataFrame(found, columns=list(Certificate._fields))
+    return {"certificate": table.assign(trial=range(cell["trials"]))}
+
+
 def mean_root(w: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
     """Return the root mean square of W over a mask, with the axes of a matrix (..., 1, 1)."""
     return completion.mean_square(w, where).sqrt()[..., None, None]
@@ -322,4 +346,10 @@ def _law(w: torch.Tensor, scale: float) -> tuple[float, float, float]:
     return float(value), float(size), float(cosine)
 
 
-RUNS = {"train": _train, "lbfgs": _lbfgs, "convex": _convex, "landscape": _landscape}
+RUNS = {
+    "train": _train,
+    "lbfgs": _lbfgs,
+    "convex": _convex,
+    "landscape": _landscape,
+    "certificate": _certificate,
+}

@@ -26,7 +26,7 @@ class Parameters:
     """What the chapter can be run with."""
 
     chapters: tuple[str, ...] = parameter(
-        ("adam_intuition", "egop_convex", "egop_theory", "exponential_lr", "linear_networks"),
+        ("adam", "adam_intuition"),
         choices=CHAPTERS,
         help="chapters to rehearse",
     )

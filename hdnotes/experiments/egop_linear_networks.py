@@ -46,7 +46,7 @@ METHODS = {
     "SGD + momentum": BASIC["GD + momentum"],
 }
 #: First and last power of ten of each method's rates: calibrated, the text prints none.
-RATES = {"Adam": (-3, 0), "Adagrad": (-2, 1), "SGD": (0, 3), "SGD + momentum": (0, 3)}
+RATES = {"Adam": (-3, 0), "Adagrad": (-2, 1), "SGD": (0, 4), "SGD + momentum": (0, 3)}
 #: What each cell trains.
 KINDS = {"Adam": ("Adam",), "Adagrad": ("Adagrad",), "descent": ("SGD", "SGD + momentum")}
 COORDINATES = ("original", "EGOP", "block", "first layer", "random")

@@ -526,22 +526,21 @@ def _paths(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     depth, rank, step = cell["depth"], cell["rank"], cell["step"]
     target, mask, point = (drawn.to(device) for drawn in _draw_paths(cell))
     problem = _square(depth, cell["size"], target.where(mask, math.nan))
-    steps, found, drives = round(path_time(cell) / step), [], []
-    for at_time in gradient_flow(problem, point, step, steps):
+    steps = round(path_time(cell) / step)
+    found, drives = point.new_empty(2, cell["trials"], rank + 1, steps + 1)
+    for k, at_time in enumerate(gradient_flow(problem, point, step, steps)):
         product = network.end_to_end(network.unpack(at_time, problem.widths))
         u, values, vh = torch.linalg.svd(product)
         error = product - target
         drive = -torch.einsum("tir,tij,trj->tr", u, error * mask, vh)
-        found.append(values[:, : rank + 1])
-        drives.append(drive[:, : rank + 1])
+        found[..., k], drives[..., k] = values[:, : rank + 1], drive[:, : rank + 1]
     times = step * torch.arange(steps + 1, dtype=target.dtype, device=device)
-    values = torch.stack(found, -1)
-    said = theory.singular_value_path(times, torch.stack(drives, -1), values[..., 0], depth)
+    said = theory.singular_value_path(times, drives, found[..., 0], depth)
     at, kept = times.numpy(force=True), slice(None, None, max(1, 2 * steps // RECORDS))
     first = {
         "k": np.repeat(np.arange(1, rank + 2), len(at[kept])),
         "time": np.tile(at[kept], rank + 1),
-        "singular_value": values[0, :, kept].flatten().float().numpy(force=True),
+        "singular_value": found[0, :, kept].flatten().float().numpy(force=True),
         "predicted": said[0, :, kept].flatten().float().numpy(force=True),
     }
     unseen = _norm(error * ~mask) / _norm(target * ~mask)
@@ -549,7 +548,7 @@ def _paths(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     ends["loss"] = problem.of_product(product)[0].numpy(force=True)
     return {
         "paths": pd.DataFrame(first),
-        "learned": _learned(at, values.numpy(force=True), said.numpy(force=True)),
+        "learned": _learned(at, found.numpy(force=True), said.numpy(force=True)),
         "path_ends": pd.DataFrame(ends),
     }
 

@@ -4,16 +4,36 @@ A run is a row of the table ``race``, judged on data sets that the search of its
 not see. Trials are paired: at one sample complexity all methods have the same data and starts.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from hdnotes.claims import Verdict, Word, above, below, mostly, quoted, together, within
+from hdnotes.claims import (
+    Verdict,
+    Word,
+    above,
+    below,
+    median_interval,
+    mostly,
+    quoted,
+    together,
+    within,
+)
 from hdnotes.experiments.adam_dynamics import ADAM_RATE, BETA, CURVES, RACE
-from hdnotes.experiments.students import BATCHES, RECOVERED
+from hdnotes.experiments.students import BATCHES, RECOVERED, epochs
 from hdnotes.findings import success
-from hdnotes.findings.success import EQUAL, LARGE, SUCCESS, claim, crossings, listed
+from hdnotes.findings.success import (
+    EQUAL,
+    FAR,
+    SUCCESS,
+    Scale,
+    claim,
+    crossings,
+    listed,
+    rising,
+)
 from hdnotes.measures.crossings import Crossing, ratio, shares
 from hdnotes.reference import points
 from hdnotes.theory.batch_noise import carried_persistent, carried_shuffled
@@ -88,12 +108,36 @@ def end_table(results: Any) -> pd.DataFrame:
     return wide[["Adam", "P-SGD", "P-SGD + momentum"]]
 
 
+def curve_words(results: Any) -> str:
+    """Say where the median of every curve of the figure starts, and where it ends."""
+    table, parts = curves(results), []
+    first, last = int(table.epoch.min()), int(table.epoch.max())
+    for d, rows in table.groupby("hidden"):
+        middle = rows.groupby(["method", "epoch"], sort=False).test_error.median()
+        said = ", ".join(
+            f"{name} from {number(float(middle[name, first]))} to "
+            f"{number(float(middle[name, last]))}"
+            for name in dict.fromkeys(rows.method)
+        )
+        parts.append(f"d = {d}: {said}")
+    return f"Median test error from epoch {first:,} to {last:,}. {'; '.join(parts)}"
+
+
 def source_gains() -> pd.DataFrame:
-    """Return what the source's own curves leave of their first error, wide students only."""
+    """Return what the source's own curves leave of an early error, wide students only.
+
+    At each width between two epochs that all of its curves span, ``first`` and ``last``; an error
+    between two points is read on a straight line in both logarithms.
+    """
     table = points("adam_dynamics").sort_values("epoch", kind="stable").fillna({"seed": ""})
-    table = table[table.hidden.ge(WIDE)]
-    grouped = table.groupby(["hidden", "method", "seed"]).test_error
-    return (grouped.last() / grouped.first()).rename("left").reset_index()
+    rows = []
+    for d, width in table[table.hidden.ge(WIDE)].groupby("hidden"):
+        spans = width.groupby(["method", "seed"]).epoch.agg(["min", "max"])
+        first, last = int(spans["min"].max()), int(spans["max"].min())
+        for (method, seed), curve in width.groupby(["method", "seed"]):
+            at = np.interp(np.log([first, last]), np.log(curve.epoch), np.log(curve.test_error))
+            rows.append((d, method, seed, first, last, float(np.exp(at[1] - at[0]))))
+    return pd.DataFrame(rows, columns=["hidden", "method", "seed", "first", "last", "left"])
 
 
 def _gaps(results: Any, hidden: int, other: str) -> pd.Series:
@@ -117,20 +161,10 @@ def _never(results: Any) -> Verdict:
         for d, lowest in grouped
     ]
     return Verdict(
-        together(*words) if _as_long(results) else "undecided",
+        together(*words),
         f"Below $10^{{-3}}$ within {_budget(results):,} epochs at p = {_size(results)} came "
-        + ", ".join(parts)
-        + "."
-        + _too_short(results),
-    )
-
-
-def _too_short(results: Any) -> str:
-    if _as_long(results):
-        return ""
-    return (
-        f" Who is ahead changes along the way, so this is decided from p = {LARGE} and "
-        f"{SOURCE_EPOCHS:,} epochs on."
+        + ", ".join(f"{part} [{word}]" for part, word in zip(parts, words, strict=True))
+        + ".",
     )
 
 
@@ -142,9 +176,15 @@ def _budget(results: Any) -> int:
     return int(next(cell["epochs"] for cell in results.cells if cell["kind"] == "dynamics"))
 
 
-def _as_long(results: Any) -> bool:
-    """Tell whether curves are of the source's order: who is ahead changes along the way."""
-    return _size(results) >= LARGE and _budget(results) >= SOURCE_EPOCHS
+def way(results: Any) -> Scale:
+    """Return what the learning curves are judged on: who is ahead changes along the way."""
+    return Scale(_size(results), _budget(results), SOURCE_EPOCHS)
+
+
+def contest(results: Any) -> Scale:
+    """Return what the race and the success curves are judged on."""
+    size = int(race(results).features.max())
+    return Scale(size, budget(results), epochs(size))
 
 
 def _worse(results: Any) -> Verdict:
@@ -153,10 +193,12 @@ def _worse(results: Any) -> Verdict:
     for d in (1, 2):
         for other in ("P-SGD", "P-SGD + momentum"):
             gap = _gaps(results, d, other)
-            words.append(above(gap, 1))
-            parts.append(f"d = {d}, {other}: {quoted(gap)}")
+            words.append(above(gap, 1 / FAR))
+            parts.append(f"d = {d}, {other}: {quoted(gap)} [{words[-1]}]")
     return Verdict(
-        together(*words), "Last error of Adam over that of the other: " + "; ".join(parts) + "."
+        together(*words),
+        f"Last error of Adam over that of the other: {'; '.join(parts)}. Much worse means "
+        f"{1 / FAR:g} times or more.",
     )
 
 
@@ -170,13 +212,12 @@ def _no_gain(results: Any) -> Verdict:
         for other in ("P-SGD", "P-SGD + momentum"):
             gap = _gaps(results, d, other)
             words.append(above(gap, 1 / EQUAL))
-            parts.append(f"d = {d}, {other}: {quoted(gap)}")
+            parts.append(f"d = {d}, {other}: {quoted(gap)} [{words[-1]}]")
     return Verdict(
-        together(*words) if _as_long(results) else "undecided",
+        together(*words),
         f"Last error of Adam over that of the other, after {_budget(results):,} epochs: "
         + "; ".join(parts)
-        + "."
-        + _too_short(results),
+        + ".",
     )
 
 
@@ -196,17 +237,25 @@ def _wide_gain(results: Any) -> Verdict:
 
 def _own_curves(results: Any) -> Verdict:
     """Test hd-dy-a: both seeds of Adam leave less than P-SGD at each width; a fact of a figure."""
-    left = source_gains().groupby(["hidden", "method"]).left
+    gains = source_gains()
+    spans = gains.groupby("hidden")[["first", "last"]].first()
+    left = gains.groupby(["hidden", "method"]).left
     worst, best = left.max().unstack(), left.min().unstack()
     words: list[Word] = [
         "holds" if worst["Adam"][d] < best["P-SGD"][d] else "fails" for d in worst.index
     ]
     parts = [
-        f"d = {d}: Adam {100 * best['Adam'][d]:.0f} and {100 * worst['Adam'][d]:.0f} %, P-SGD "
+        f"d = {d}, epoch {spans['last'][d]:,} over {spans['first'][d]:,}: "
+        f"Adam {100 * best['Adam'][d]:.0f} and {100 * worst['Adam'][d]:.0f} %, P-SGD "
         f"{100 * best['P-SGD'][d]:.0f} %, with momentum {100 * best['P-SGD + momentum'][d]:.0f} %"
         for d in worst.index
     ]
-    return Verdict(together(*words), "Left of the first error plotted: " + "; ".join(parts) + ".")
+    listed_parts = "; ".join(f"{part} [{word}]" for part, word in zip(parts, words, strict=True))
+    return Verdict(
+        together(*words),
+        f"What is left of an early error at the last epoch that all curves of a width reach: "
+        f"{listed_parts}.",
+    )
 
 
 # --- the race -------------------------------------------------------------------------------------
@@ -296,12 +345,27 @@ def success_points(results: Any) -> pd.DataFrame:
 
 
 def source_success(results: Any) -> pd.DataFrame:
-    """Return the source's points of the same methods; none where p is not of its order."""
+    """Return the source's points of the same methods."""
     source = success.source_points("4.1")
     source = source[source.method.isin([name_of(*pair) for pair in CURVES])]
-    chosen = success_points(results)
-    large = int(race(results).features.max()) >= LARGE
-    return source.assign(panel=chosen.panel.iloc[0]) if large else source.head(0).assign(panel="")
+    return source.assign(panel=success_points(results).panel.iloc[0])
+
+
+def race_words(results: Any) -> str:
+    """Say the shares of the race's figure, method by method."""
+    table = race_points(results)
+    return "; ".join(
+        f"{name}: "
+        + ", ".join(
+            f"{row.batches} {row.share:.2f}" for row in table[table.method.eq(name)].itertuples()
+        )
+        for name in methods(results)
+    )
+
+
+def order(results: Any) -> str:
+    """Return the success curves' names in the order of their crossings."""
+    return rising(half_points(results))
 
 
 def half_points(results: Any) -> dict[Any, Crossing]:
@@ -320,26 +384,40 @@ def _stuck(results: Any) -> Verdict:
     table = at_home(results)
     table = table[table.method.eq("Adam") & table.batches.eq("shuffled")]
     won, rate = int(table.success.sum()), float(table.rate.iloc[0])
+    edge = bool(table.at_edge.any())
     return Verdict(
-        mostly(~table.success, RULE),
+        "undecided" if edge else mostly(~table.success, RULE),
         f"{won} of {len(table)} runs recover the teacher at the best rate of the search, "
-        f"{number(rate)} ({rate / ADAM_RATE:.0f} times the thesis's).",
+        f"{number(rate)} ({rate / ADAM_RATE:.0f} times the thesis's)."
+        + " That is the edge of the search, so a still better rate may lie beyond."
+        * edge,
     )
 
 
 def _batches_matter(results: Any) -> Verdict:
-    """Test hd-dy-d: every method's mean final error is lower on persistent batches."""
-    runs = at_home(results).groupby(["method", "batches"])
-    error, share = (runs[name].mean().unstack() for name in ("test_error", "success"))
-    gain = (error["shuffled"] - error["persistent"]).dropna()
-    parts = [
-        f"{name} {error.shuffled[name]:.2f} → {error.persistent[name]:.2f} (recovered: "
-        f"{share.shuffled[name]:.2f} → {share.persistent[name]:.2f})"
-        for name in gain.index
-    ]
-    return Verdict(
-        above(gain, 0), "Mean final error, shuffled → persistent: " + ", ".join(parts) + "."
+    """Test hd-dy-d: each method ends lower on persistent batches, on the same data and starts."""
+    table = at_home(results).pivot_table(
+        index=["method", "set", "start"], columns="batches", values="test_error"
     )
+    change = (table["persistent"] - table["shuffled"]).dropna().groupby(["method", "set"]).mean()
+    share = at_home(results).groupby(["method", "batches"]).success.mean().unstack()
+    words, parts = [], []
+    for name, values in change.groupby("method"):
+        words.append(below(values, 0))
+        parts.append(
+            f"{name} {_signed(values)} (recovered: {share.shuffled[name]:.2f} → "
+            f"{share.persistent[name]:.2f}) [{words[-1]}]"
+        )
+    return Verdict(
+        together(*words),
+        "Final error with persistent batches less that with shuffled ones, same data and starts, "
+        f"median over {change.groupby('set').ngroups} data sets: {'; '.join(parts)}.",
+    )
+
+
+def _signed(values: Iterable[float]) -> str:
+    low, middle, high = (f"{one:+.2f}".replace("-", "−") for one in median_interval(values))
+    return f"{middle} ({low} to {high})"
 
 
 def _as_good(results: Any) -> Verdict:
@@ -410,18 +488,33 @@ def rest(results: Any) -> pd.DataFrame:
 
 
 def _rests(results: Any) -> Verdict:
-    """Test hd-dy-h: at rest the gradient points along the student for GD, and not for Adam."""
+    """Test hd-dy-h: in the end the gradient points along the student for GD, not for Adam."""
     table = rest(results)
     table = table[table.test_error > SUCCESS]
     found = {str(name): rows.radial for name, rows in table.groupby("method", sort=False)}
     names = {"momentum": "GD + momentum", "Adam": "Adam", "tangent Adam": "Adam, tangent gradient"}
-    parts = [f"{names[name]} {quoted(values)}" for name, values in found.items()]
+    words = {"momentum": above(found["momentum"], ALONG), "Adam": below(found["Adam"], ALONG)}
+    parts = [
+        f"{names[name]} {quoted(values)}" + (f" [{words[name]}]" if name in words else "")
+        for name, values in found.items()
+    ]
     return Verdict(
-        together(above(found["momentum"], ALONG), below(found["Adam"], ALONG)),
-        "|cos| of gradient and student, of runs that are not at the teacher: "
-        + ", ".join(parts)
-        + ".",
+        together(*words.values()),
+        f"|cos| of gradient and student, of runs that are not at the teacher: {', '.join(parts)}. "
+        f"None of this is rest by itself: {drift_words(results)}.",
     )
+
+
+def drift_words(results: Any) -> str:
+    """Say how far full-batch students that are not at the teacher still move."""
+    table = results.table("motion")
+    table = table[table.batches.eq("full") & table.lag.eq(table.lag.max())]
+    table = table[table.test_error > SUCCESS]
+    each = ", ".join(
+        f"{MOVERS[str(name)]} {quoted(rows.angle)}"
+        for name, rows in table.groupby("method", sort=False)
+    )
+    return f"over {int(table.lag.max()):,} steps they still turn by, in radians, {each}"
 
 
 def floor_rows(results: Any) -> list[list[str]]:
@@ -468,18 +561,21 @@ CLAIMS = (
         "not even with one or two hidden units.",
         "caption of Figure 4.12",
         _never,
+        scale=way,
     ),
     claim(
         "d2-4-12-b",
         "With one or two hidden units Adam does much worse than P-SGD.",
         "Section 4.3.5; Figures 4.5 and 4.12",
         _worse,
+        scale=way,
     ),
     claim(
         "d2-4-12-c",
         "Students with many hidden units gain nothing from Adam.",
         "Section 4.3.5; Figures 4.5 and 4.12",
         _no_gain,
+        scale=way,
     ),
     claim(
         "hd-dy-a",
@@ -493,25 +589,29 @@ CLAIMS = (
         "Our widest students end lower with Adam than with P-SGD, with momentum or without.",
         "our runs at the text's rates",
         _wide_gain,
+        scale=way,
     ),
     claim(
         "hd-dy-c",
         "A tuned learning rate does not help: on shuffled halves Adam still misses the teacher.",
         "the text did not tune Adam; tested by us",
         _stuck,
+        scale=contest,
     ),
     claim(
         "hd-dy-d",
-        "What matters is the batch, not the method: every method, tuned, ends nearer to the "
-        "teacher with persistent batches than with shuffled ones.",
+        "Every method, tuned, ends nearer to the teacher with persistent batches than with "
+        "shuffled ones.",
         "our question",
         _batches_matter,
+        scale=contest,
     ),
     claim(
         "hd-dy-e",
         "On persistent batches tuned Adam needs no more samples than tuned P-SGD with momentum.",
         "our question",
         _as_good,
+        scale=contest,
     ),
     claim(
         "hd-dy-f",
@@ -529,8 +629,8 @@ CLAIMS = (
     ),
     claim(
         "hd-dy-h",
-        "Projected Adam rests where the loss on the sphere still has a slope; gradient descent "
-        "does not.",
+        "Once learning has stopped, projected Adam drifts about where the loss on the sphere still "
+        "has a slope; gradient descent stands where it has none.",
         "our explanation",
         _rests,
     ),

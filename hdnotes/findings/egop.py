@@ -14,6 +14,8 @@ from hdnotes.wording import number
 PROBLEM = ["d", "decay", "trial"]
 ADAPTIVE = ("Adagrad", "Adam")
 EQUIVARIANT = ("GD", "GD + momentum")
+#: The share of the start's suboptimality below which a run ended very close to the optimum.
+NEAR = 1e-3
 
 
 def best_rates(runs: pd.DataFrame, by: str = "final_loss") -> pd.DataFrame:
@@ -105,6 +107,27 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
     return rows[rows.d == rows.d.max()]
 
 
+def ellipse_axes(surface: pd.DataFrame, radius: float = 3.0) -> pd.DataFrame:
+    """Return the ends of the level ellipses' axes, as far as the surface reaches.
+
+    The axes are the eigenvectors of the quadratic that fits the surface within ``radius`` of its
+    minimum; two rows an axis, ``axis`` 0 the long one.
+    """
+    middle = surface.loc[surface.suboptimality.idxmin(), ["theta_1", "theta_2"]].to_numpy(float)
+    x, y = (surface[["theta_1", "theta_2"]].to_numpy() - middle).T
+    near = np.hypot(x, y) < radius
+    columns = np.stack([x * x, x * y, y * y], 1)[near]
+    (a, b, c), *_ = np.linalg.lstsq(columns, surface.suboptimality[near], rcond=None)
+    _, vectors = np.linalg.eigh(np.array([[a, b / 2], [b / 2, c]]))
+    reach = abs(x).max()
+    rows = [
+        (axis, *(middle + side * vectors[:, axis] * reach / abs(vectors[:, axis]).max()))
+        for axis in (0, 1)
+        for side in (-1, 1)
+    ]
+    return pd.DataFrame(rows, columns=["axis", "theta_1", "theta_2"])
+
+
 def headline_decay(table: pd.DataFrame) -> float:
     """Return the decay p of the sweep over d: further p have runs at dimension 64 alone."""
     rows = table[table.d != DECAY_DIMENSION]
@@ -137,16 +160,36 @@ def _landscape_share(results: Any) -> pd.DataFrame:
     return runs.assign(share=runs.suboptimality / runs.start_suboptimality)
 
 
-def _near_zero(results: Any) -> Verdict:
-    """D.3: rates 30 to 90 give suboptimalities very close to 0."""
+def _original_shares(results: Any) -> pd.DataFrame:
+    """Return the share left in original coordinates, a row a problem, a column a rate."""
     runs = _landscape_share(results).query("coordinates == 'original'")
-    worst = runs.groupby("trial").share.max()
-    near = worst < 1e-3
+    return runs.pivot(index="trial", columns="learning_rate", values="share")
+
+
+def _near_zero(results: Any) -> Verdict:
+    """D.3: rates 30 to 90 give suboptimalities very close to 0, and comparable ones."""
+    left = _original_shares(results)
+    eps = np.finfo(float).eps
+    apart = (left.max(axis=1) + eps) / (left.min(axis=1) + eps)
+    medians = left.median()
     return Verdict(
-        together(below(worst, 1e-3), mostly(near)),
-        f"At a problem's worst rate {quoted(worst, 1)} of the suboptimality at the start is left; "
-        f"below 0.001 at every rate are {near.sum()} of {len(near)} problems, and the worst of all "
-        f"leaves {number(worst.max(), 1)}. (Asked: the median, and nine problems in ten.)",
+        together(*(below(left[rate], NEAR) for rate in left), below(apart, 10)),
+        f"Of the suboptimality at the start {number(medians.min(), 1)} to "
+        f"{number(medians.max(), 1)} is left (medians by rate; asked: below {NEAR:g} at each); a "
+        f"problem's worst rate leaves {quoted(apart)} times what its best one leaves (asked: below "
+        "10).",
+    )
+
+
+def _nearly_all(results: Any) -> Verdict:
+    """Test hd-eg-a: what holds for the median holds for nine problems in ten."""
+    worst = _original_shares(results).max(axis=1)
+    near = worst < NEAR
+    return Verdict(
+        mostly(near),
+        f"Below {NEAR:g} of the start's suboptimality at every rate are {near.sum()} of "
+        f"{len(near)} problems (asked: nine in ten); the worst of all leaves "
+        f"{number(worst.max(), 1)}.",
     )
 
 
@@ -344,9 +387,15 @@ CLAIMS = (
     Claim(
         "d4-1-a",
         "On the two-dimensional log-sum-exp, Adagrad's learning rates from 30 to 90 all end very "
-        "close to the optimum in original coordinates.",
+        "close to the optimum in original coordinates, and comparably close.",
         "Fig. 1 left, D.3",
         _near_zero,
+    ),
+    Claim(
+        "hd-eg-a",
+        "They do so on nearly every problem.",
+        "a question of ours",
+        _nearly_all,
     ),
     Claim(
         "d4-1-b",

@@ -10,9 +10,10 @@ import pandas as pd
 from scipy.stats import chi2
 
 from hdnotes.claims import Verdict, Word, share_interval, together
-from hdnotes.experiments.students import epochs
+from hdnotes.experiments.students import epochs, steps_an_epoch
 from hdnotes.findings.success import (
     EQUAL,
+    FAR,
     LARGE,
     SUCCESS,
     above,
@@ -21,12 +22,15 @@ from hdnotes.findings.success import (
     claim,
     crossings,
     equal,
+    in_order,
     listed,
+    rising,
     runs,
+    scale_of,
     source_crossings,
-    source_points,
 )
 from hdnotes.measures.crossings import Crossing, ratio
+from hdnotes.wording import number
 
 #: The largest learning rate of Figure 4.3.
 TEXT_RATE = 0.01
@@ -126,10 +130,39 @@ def residence(results: Any) -> float:
     return odds * at.persistence / at.learning_rate
 
 
-def published(results: Any, figure: str) -> pd.DataFrame:
-    """Return the source's points of a figure; none where the settings are not the text's."""
-    at, table = base(results), source_points(figure)
-    return table if at[1:] == as_said(at.features) else table.head(0)
+def batch_words(results: Any) -> str:
+    """Say what else a smaller batch changes: steps an epoch, and how long a sample stays."""
+    at, found = base(results), []
+    table = figure_rates(results)
+    for b in sorted(table.batch_fraction.unique(), reverse=True):
+        steps, stay = steps_an_epoch("persistent", b), b / (1 - b) * at.persistence
+        found.append(
+            f"at $b = {b:g}$ there are {steps} steps an epoch, and a sample stays for "
+            f"{stay / at.learning_rate:.0f} steps, {stay / at.learning_rate / steps:.0f} epochs, "
+            "on average"
+        )
+    return "; ".join(found)
+
+
+def size_orders(results: Any) -> list[str]:
+    """Return, for each p, the methods in the order of their crossings."""
+    found = crossings(figure_sizes(results), ("features", "method"))
+    return [
+        f"p = {size}: {rising({name: one for (p, name), one in found.items() if p == size})}"
+        for size in _sizes(found)
+    ]
+
+
+def rate_order(results: Any) -> str:
+    """Say where each line of the figure of learning rates starts and ends, by momentum."""
+    found, parts = _rate_crossings(results), []
+    for momentum, words in MOMENTA.items():
+        lines = []
+        for series in dict.fromkeys(name for name, *_ in found):
+            at = {f: one for (*named, f), one in found.items() if named == [series, momentum]}
+            lines.append(f"{series} {at[min(at)]} at {min(at):g} and {at[max(at)]} at {max(at):g}")
+        parts.append(f"{words}: " + "; ".join(lines))
+    return ". ".join(parts).capitalize()
 
 
 def floor_share(features: int) -> float:
@@ -158,19 +191,23 @@ def _if_said(at: Base, word: Word) -> Word:
 
 def _advantage(results: Any) -> Verdict:
     found = crossings(figure_methods(results))
-    best, others = found["P-SGD"], {name: found[name] for name in ("SGD", "GD")}
+    leads = {name: ratio(found["P-SGD"], found[name]) for name in ("SGD", "GD")}
+    words = [below(lead, FAR) for lead in leads.values()]
+    crossed = {name: found[name] for name in PLAIN}
     return Verdict(
-        together(*(below(ratio(best, other), 1) for other in others.values())),
-        rf"50 % crossings in $\alpha$: P-SGD {best}, {listed(others)}.",
+        together(*words),
+        rf"50 % crossings in $\alpha$: {listed(crossed)}. P-SGD's over that of "
+        f"{listed(leads, words)}; far means below {FAR:g}.",
     )
 
 
 def _no_effect(results: Any) -> Verdict:
     found = crossings(figure_methods(results))
     pairs = {name: ratio(found[WITH[name]], found[name]) for name in ("GD", "SGD")}
+    words = [between(pair, 1 / EQUAL, EQUAL) for pair in pairs.values()]
     return Verdict(
-        together(*(between(pair, 1 / EQUAL, EQUAL) for pair in pairs.values())),
-        f"Crossing with Nesterov momentum over that without: {listed(pairs)}; equal means within "
+        together(*words),
+        f"Crossing with Nesterov momentum over that without: {listed(pairs, words)}; equal within "
         f"{100 * (EQUAL - 1):.0f} %.",
     )
 
@@ -201,8 +238,9 @@ def _same_order(results: Any) -> Verdict:
     words, parts = [], []
     for size in _sizes(found):
         at = [found[size, name] for name in ("P-SGD + momentum", "P-SGD", "GD")]
-        words += [below(ratio(*pair), 1) for pair in pairwise(at)]
-        parts.append(f"p = {size}: " + " < ".join(f"{one.middle:.2f}" for one in at))
+        here = [below(ratio(*pair), 1) for pair in pairwise(at)]
+        words += here
+        parts.append(f"p = {size}: {', '.join(map(str, at))} [{', '.join(here)}]")
     return Verdict(
         together(*words), "P-SGD with momentum, P-SGD, GD cross at " + "; ".join(parts) + "."
     )
@@ -223,6 +261,24 @@ def _drift(results: Any, method: str) -> tuple[Crossing, str]:
 def _gd_drifts(results: Any) -> Verdict:
     moved, words = _drift(results, "GD")
     return Verdict(above(moved, 1), f"{words}; largest over smallest p: {moved}.")
+
+
+def _less(results: Any) -> Verdict:
+    """Test d2-4-2-e: P-SGD's crossing moves, up or down, by a smaller factor than GD's."""
+    gd, _ = _drift(results, "GD")
+    back, moves, words = ratio(Crossing(1, 1, 1), gd), {}, []
+    for name in ("P-SGD", "P-SGD + momentum"):
+        moves[name], _ = _drift(results, name)
+        sides = below(ratio(moves[name], gd), 1), above(ratio(moves[name], back), 1)
+        words.append("fails" if "fails" in sides else together(*sides))
+    theirs = source_crossings("4.2", ("features", "method"))
+    sizes = _sizes(theirs)
+    said = {name: ratio(theirs[sizes[-1], name], theirs[sizes[0], name]) for name in ("GD", *moves)}
+    return Verdict(
+        together(*words),
+        f"Crossing at the largest p over that at the smallest: GD {gd}, {listed(moves, words)}; "
+        f"by the source's own points, p = {sizes[-1]} over {sizes[0]}: {listed(said)}.",
+    )
 
 
 def _stays(results: Any) -> Verdict:
@@ -272,9 +328,18 @@ def _fractions(found: dict[Any, Crossing]) -> list[str]:
     return names
 
 
-def _gains(results: Any, series: Sequence[str]) -> dict[str, Crossing]:
+def _paced_crossings(results: Any) -> dict[Any, Crossing]:
+    """Return the same where every run ends at equal eta times epochs, that of the smallest eta."""
+    table = figure_rates(results)
+    allowed = base(results).epochs * table.learning_rate.min() / table.learning_rate
+    in_time = table.success & (table.epochs <= allowed)
+    return crossings(table.assign(success=in_time), ("series", "momentum", "factor"))
+
+
+def _gains(results: Any, series: Sequence[str], paced: bool = False) -> dict[str, Crossing]:
     """Return each series' crossing at the largest factor over that at the smallest."""
-    found, (low, high) = _rate_crossings(results), _ends(results)
+    (low, high) = _ends(results)
+    found = _paced_crossings(results) if paced else _rate_crossings(results)
     return {
         f"{name}, {word}": ratio(found[name, momentum, high], found[name, momentum, low])
         for name in series
@@ -284,13 +349,35 @@ def _gains(results: Any, series: Sequence[str]) -> dict[str, Crossing]:
 
 def _larger_rates(results: Any) -> Verdict:
     gains = _gains(results, _fractions(_rate_crossings(results)))
+    words = [below(gain, 1) for gain in gains.values()]
     return Verdict(
-        together(*(below(gain, 1) for gain in gains.values())),
-        f"Crossing at the largest learning rate over that at the smallest: {listed(gains)}.",
+        together(*words),
+        f"Crossing at the largest learning rate over that at the smallest: {listed(gains, words)}.",
+    )
+
+
+def _only_slower(results: Any) -> Verdict:
+    """Test d2-4-3-d: at equal learning rate times epochs small and large ones are equal."""
+    gains = _gains(results, _fractions(_rate_crossings(results)), paced=True)
+    words = [between(gain, 1 / EQUAL, EQUAL) for gain in gains.values()]
+    return Verdict(together(*words), _in_time(results, gains, words) + f" Equal: within {_NEAR}.")
+
+
+_NEAR = f"{100 * (EQUAL - 1):.0f} %"
+
+
+def _in_time(results: Any, gains: dict[str, Crossing], words: list[Word]) -> str:
+    low, high = _ends(results)
+    budget = base(results).epochs
+    return (
+        f"Crossing at {high / low:g} times the smallest learning rate within "
+        f"{int(budget * low / high):,} epochs over that at the smallest within {budget:,}: "
+        f"{listed(gains, words)}."
     )
 
 
 def _smaller_batches(results: Any) -> Verdict:
+    """Test d2-4-3-b, "may help a bit": it helps at some setting, and hurts at none."""
     found = _rate_crossings(results)
     small, large = (_fractions(found)[k] for k in (0, -1))
     if small == large:
@@ -303,28 +390,59 @@ def _smaller_batches(results: Any) -> Verdict:
         for momentum, word in MOMENTA.items()
         for factor in factors
     }
+    helps = [below(one, 1) == "holds" for one in ratios.values()]
+    hurts = [above(one, 1) == "holds" for one in ratios.values()]
+    harmless = all(below(one, EQUAL) == "holds" for one in ratios.values())
+    word: Word = "holds" if any(helps) and harmless else "undecided"
+    if any(hurts):
+        word = "partly" if any(helps) else "fails"
     return Verdict(
-        together(*(below(one, 1) for one in ratios.values())),
-        f"Crossing at {small} over that at {large}: {listed(ratios)}.",
+        word,
+        f"Crossing at {small} over that at {large}: {listed(ratios)}. It helps surely at "
+        f"{sum(helps)} of {len(helps)} settings and hurts surely at {sum(hurts)}; no harm means "
+        f"surely below {EQUAL:g} at all.",
     )
 
 
 def _steps(results: Any) -> Verdict:
     """Test hd-pr-a: larger steps help by themselves."""
     gains = _gains(results, ["steps alone"])
-    return Verdict(together(*(below(gain, 1) for gain in gains.values())), _grown(results, gains))
+    words = [below(gain, 1) for gain in gains.values()]
+    low, high = _ends(results)
+    return Verdict(
+        together(*words),
+        f"Crossing after a growth of {high / low:g} times over that before, both within "
+        f"{base(results).epochs:,} epochs: {listed(gains, words)}.",
+    )
+
+
+def _beyond_speed(results: Any) -> Verdict:
+    """Test hd-pr-c: larger steps help at equal learning rate times epochs, too."""
+    gains = _gains(results, ["steps alone"], paced=True)
+    words = [below(gain, 1) for gain in gains.values()]
+    return Verdict(together(*words), _in_time(results, gains, words))
 
 
 def _switches(results: Any) -> Verdict:
-    """Test hd-pr-b: faster switches by themselves do not help, up to what counts as equal."""
-    gains = _gains(results, ["switches alone"])
-    words = [between(gain, 1 / EQUAL, inf) for gain in gains.values()]
-    return Verdict(together(*words), _grown(results, gains))
-
-
-def _grown(results: Any, gains: dict[str, Crossing]) -> str:
-    low, high = _ends(results)
-    return f"Crossing after a growth of {high / low:g} times over that before: {listed(gains)}."
+    """Test hd-pr-b: no growth of the switch rate helps, by more than what counts as equal."""
+    found = _rate_crossings(results)
+    steps, words, best = {}, [], []
+    for momentum, said in MOMENTA.items():
+        series = ("switches alone", momentum)
+        at = {factor: one for (*named, factor), one in found.items() if tuple(named) == series}
+        factors = sorted(at)
+        if len(factors) < 2:
+            raise KeyError("switches")
+        for one, two in pairwise(factors):
+            steps[f"{said}, {one:g} to {two:g}"] = gain = ratio(at[two], at[one])
+            words.append(between(gain, 1 / EQUAL, inf))
+        tried = ", ".join(f"{factor:g}" for factor in factors)
+        best.append(f"{said} at {in_order(at)[0]} of {tried}")
+    return Verdict(
+        together(*words),
+        "Crossing after a growth of the switch rate over that before, by factor on the text's: "
+        f"{listed(steps, words)}. The fewest samples are needed with {'; with '.join(best)}.",
+    )
 
 
 def _unstable(results: Any) -> Verdict:
@@ -360,15 +478,40 @@ def ways(results: Any) -> pd.DataFrame:
 
 
 def way_rows(results: Any) -> list[list[str]]:
-    """Return the rows of the page's table: way, method, share judged a success, true share."""
+    """Return the rows of the page's table: way, method, shares judged and true, stop, errors."""
     rows = []
     for (way, method), group in ways(results).groupby(["way", "method"], sort=True):
         words = []
         for column in ("judged", "success"):
             low, share, high = share_interval(int(group[column].sum()), len(group))
             words.append(f"{share:.2f} ({low:.2f} to {high:.2f})")
-        rows.append([str(way), str(method), *words, str(len(group))])
+        done = group[group.success]
+        errors = (done[name].median() for name in ("sampled_error", "test_error"))
+        stop = number(int(done.epochs.median())) if len(done) else "–"
+        middles = [number(float(error)) if len(done) else "–" for error in errors]
+        rows.append([str(way), str(method), *words, stop, *middles, str(len(group))])
     return rows
+
+
+def way_reading(results: Any) -> str:
+    """Say what judging on 100 points changed, run by run."""
+    table, keys = ways(results), ["method", "set", "start"]
+    exact, sampled = (
+        table[table.way.eq(way)] for way in ("as in this chapter", "judged on 100 test points")
+    )
+    both = exact.merge(sampled, on=keys, suffixes=("", "_sampled"))
+    near = both.test_error_sampled.between(SUCCESS / 2, 2 * SUCCESS)
+    other = (both.judged != both.judged_sampled).sum()
+    sooner = (both.epochs_sampled - both.epochs)[both.success & both.success_sampled]
+    if not len(sooner):
+        return "No run succeeded in both ways."
+    return (
+        f"Judged on 100 points, {other} of the {len(both)} runs get another verdict. Of the "
+        f"{len(sooner)} that succeed both ways {(sooner != 0).sum()} stop at another epoch, at "
+        f"most {number(int(sooner.abs().max()))} epochs apart. A verdict can change where the "
+        f"error ends near {SUCCESS:g}, and {near.sum()} of the {len(both)} runs end with an exact "
+        "error between half and twice that."
+    )
 
 
 CLAIMS = (
@@ -377,18 +520,21 @@ CLAIMS = (
         "P-SGD needs far fewer samples than GD and SGD.",
         "Section 4.1, item 2; Figure 4.1",
         _advantage,
+        scale=scale_of,
     ),
     claim(
         "d2-4-1-b",
         "Momentum does little for GD and SGD.",
         "Section 4.1, item 1; Figure 4.1",
         _no_effect,
+        scale=scale_of,
     ),
     claim(
         "d2-4-1-c",
         "Momentum helps P-SGD further.",
         "Section 4.1, item 3; Figure 4.1",
         _momentum_helps,
+        scale=scale_of,
     ),
     claim(
         "d2-4-1-d",
@@ -402,6 +548,7 @@ CLAIMS = (
         "Section 4.1; Figure 4.2",
         _same_order,
         sizes=2,
+        scale=scale_of,
     ),
     claim(
         "d2-4-2-b",
@@ -409,6 +556,7 @@ CLAIMS = (
         "Section 4.1; Figure 4.2",
         _gd_drifts,
         sizes=2,
+        scale=scale_of,
     ),
     claim(
         "d2-4-2-c",
@@ -423,19 +571,55 @@ CLAIMS = (
         "Section 4.1, on Figure 4.2",
         _nesterov,
     ),
-    claim("d2-4-3-a", "Larger learning rates do better.", "caption of Figure 4.3", _larger_rates),
-    claim("d2-4-3-b", "A smaller batch may help a bit.", "caption of Figure 4.3", _smaller_batches),
+    claim(
+        "d2-4-2-e",
+        "P-SGD's curves, with momentum and without, move less with $p$ than GD's.",
+        "Section 4.1; Figure 4.2",
+        _less,
+        sizes=2,
+        scale=scale_of,
+    ),
+    claim(
+        "d2-4-3-a",
+        "Larger learning rates do better.",
+        "caption of Figure 4.3",
+        _larger_rates,
+        scale=scale_of,
+    ),
+    claim(
+        "d2-4-3-b",
+        "A smaller batch may help a bit.",
+        "caption of Figure 4.3",
+        _smaller_batches,
+        scale=scale_of,
+    ),
+    claim(
+        "d2-4-3-d",
+        "Smaller learning rates may do just as well, and only take more time.",
+        "caption of Figure 4.3",
+        _only_slower,
+        scale=scale_of,
+    ),
     claim(
         "hd-pr-a",
-        "A larger learning rate helps by its longer steps, with the switch rate held.",
+        "With the switch rate held, longer steps need fewer samples within the same epochs.",
         "the text changes both at once; tested by us",
         _steps,
+        scale=scale_of,
+    ),
+    claim(
+        "hd-pr-c",
+        "That is not only their speed: they need fewer at equal learning rate times epochs, too.",
+        "the caption of Figure 4.3 leaves it open; tested by us",
+        _beyond_speed,
+        scale=scale_of,
     ),
     claim(
         "hd-pr-b",
         "The faster switches that P-SGD ties to the learning rate do not help by themselves.",
         "the text changes both at once; tested by us",
         _switches,
+        scale=scale_of,
     ),
     claim(
         "d2-4-3-c",

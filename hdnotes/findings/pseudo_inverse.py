@@ -92,7 +92,7 @@ def folds(results: Any) -> pd.DataFrame:
 def kaczmarz(results: Any) -> pd.DataFrame:
     """Return Kaczmarz' mean squared error beside the exact one and the bound, by condition."""
     table = results.table("kaczmarz")
-    return table.assign(matrix=[rf"$\kappa = {value:g}$" for value in table.condition])
+    return table.assign(matrix=[rf"drawn with $\kappa = {value:g}$" for value in table.condition])
 
 
 def averaging(results: Any) -> pd.DataFrame:
@@ -214,8 +214,9 @@ def _ideal(results: Any) -> Verdict:
     worst = gd.loc[gd.condition.idxmax()]
     return Verdict(
         "holds" if (table.error < 1e-10).all() else "fails",
-        f"After one step {number(table.error.max(), 1)} of the error is left at most, whatever the "
-        f"condition number; GD needs {number(worst.steps, 3)} steps for a factor e at "
+        f"After one step with $(A^\\top A)^+$ {number(table.error.max(), 1)} of the error is left "
+        f"at most (asked: below $10^{{-10}}$), whatever the condition number; GD needs "
+        f"{number(worst.steps, 3)} steps for a factor e at "
         f"{worst.condition:g}.",
     )
 
@@ -248,8 +249,9 @@ def _kaczmarz_rate(results: Any) -> Verdict:
     kept = (table.predicted <= table.bound * (1 + 1e-9)).all()
     return Verdict(
         together("holds" if kept else "fails", within(ratio, 0.8, 1.25)),
-        f"Measured over exact mean squared error: {quoted(ratio, 3)} (asked: 0.8 to 1.25). The "
-        f"exact one is {'never' if kept else 'somewhere'} above the bound.",
+        f"Measured over exact mean squared error, down to {CARRIED:.0%} of the first (further down "
+        f"rare runs carry the mean): {quoted(ratio, 3)} (asked: 0.8 to 1.25). The exact one is "
+        f"{'never' if kept else 'somewhere'} above the bound.",
     )
 
 
@@ -315,7 +317,7 @@ CLAIMS = (
     ),
     Claim(
         "d3-6-a",
-        "The ideal preconditioner is the pseudo-inverse.",
+        r"The ideal preconditioner is the pseudo-inverse (of the curvature $A^\top A$).",
         "Linear networks, Setup, footnote",
         _ideal,
     ),
@@ -334,7 +336,7 @@ CLAIMS = (
     ),
     Claim(
         "hd-pi-h",
-        "Kaczmarz' method, which is SGD on unit rows, shrinks the mean squared error by at least "
+        "Kaczmarz' method, which is SGD on unit rows, multiplies the mean squared error by at most "
         r"$1 - \sigma_{\min}^2/\lVert A\rVert_F^2$ a step.",
         "Strohmer and Vershynin 2009",
         _kaczmarz_rate,

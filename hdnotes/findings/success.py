@@ -5,12 +5,13 @@ of their crossings, whose interval says whether one is ahead, both are equal, or
 """
 
 from collections.abc import Callable, Sequence
-from math import inf
-from typing import Any
+from math import inf, isnan
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from hdnotes.claims import Claim, Verdict, Word
+from hdnotes.experiments.students import epochs
 from hdnotes.measures.crossings import Crossing, crossing, ratio
 from hdnotes.reference import points
 
@@ -20,6 +21,60 @@ SUCCESS = 5e-3
 LARGE = 512
 #: Crossings nearer than this, as a factor, are called equal.
 EQUAL = 1.1
+#: "Far", "much", "significantly": below the other by this factor at least.
+FAR = 0.8
+#: What the vertical line of a success figure is.
+LINE = r"where GAMP, the best fast algorithm known, begins to find the teacher as $p \to \infty$"
+
+
+class Scale(NamedTuple):
+    """What a claim was tested on: p, a run's epochs, and the epochs that the source gave it."""
+
+    features: int
+    epochs: int
+    said: int
+
+    @property
+    def enough(self) -> bool:
+        """Tell whether size and budget are of the source's order."""
+        return self.features >= LARGE and self.epochs >= self.said
+
+
+def scale_of(results: Any, kind: str = "success", factor: float = 2000) -> Scale:
+    """Return the largest size of a kind of cell, its budget, and the source's budget there.
+
+    Raises
+    ------
+    KeyError
+        If there is no such cell.
+    """
+    cells = [cell for cell in results.cells if cell["kind"] == kind]
+    if not cells:
+        raise KeyError(kind)
+    size = max(cell["features"] for cell in cells)
+    given = min(cell["epochs"] for cell in cells if cell["features"] == size)
+    return Scale(size, given, epochs(size, factor))
+
+
+def at_scale(verdict: Verdict, scale: Scale) -> Verdict:
+    """Leave undecided what small systems or short budgets say, and say what they do."""
+    if scale.enough:
+        return verdict
+    return Verdict(
+        "undecided",
+        f"{verdict.evidence} On these runs alone (p = {scale.features}, {scale.epochs:,} epochs) "
+        f"this {VERBS[verdict.verdict]}. It can turn with size and budget: decided from "
+        f"p = {LARGE} and the source's epochs ({scale.said:,} at this p) on.",
+    )
+
+
+#: A verdict as the end of a sentence.
+VERBS = {
+    "holds": "holds",
+    "partly": "holds in part",
+    "fails": "fails",
+    "undecided": "is undecided as well",
+}
 
 
 def runs(results: Any, kind: str = "success", **values: Any) -> pd.DataFrame:
@@ -71,7 +126,7 @@ def source_crossing_table(figure: str, by: Sequence[str]) -> pd.DataFrame:
 
 
 def _rows(found: dict[Any, Crossing], by: Sequence[str]) -> pd.DataFrame:
-    """Return one row a crossing; one beyond what was run is missing, its interval is not."""
+    """Return one row a crossing; where there is no point it is missing, its interval is not."""
     rows = [(*(key if isinstance(key, tuple) else (key,)), *found[key]) for key in found]
     table = pd.DataFrame(rows, columns=[*by, "low", "crossing", "high"])
     return table.assign(crossing=table.crossing.where(table.crossing.between(0, inf, "neither")))
@@ -103,21 +158,65 @@ def equal(a: Crossing, b: Crossing) -> Word:
     return between(ratio(a, b), 1 / EQUAL, EQUAL)
 
 
-def listed(found: dict[Any, Crossing]) -> str:
-    """Return crossings with their names, as a sentence of evidence shows them."""
-    return ", ".join(f"{name} {value}" for name, value in found.items())
+def listed(found: dict[Any, Crossing], words: Sequence[Word] = ()) -> str:
+    """Return crossings with their names, as a sentence of evidence shows them.
+
+    With the ``words`` of the parts of a claim, each stands behind what it judges.
+    """
+    said = [f" [{word}]" for word in words] or [""] * len(found)
+    parts = zip(found.items(), said, strict=True)
+    return ", ".join(f"{name} {value}{word}" for (name, value), word in parts)
+
+
+def in_order(found: dict[Any, Crossing]) -> list[str]:
+    """Return the names in the order of their crossings, those without a point by their intervals.
+
+    Examples
+    --------
+    >>> from math import nan
+    >>> gd, sgd, ld = Crossing(4, 5, 6), Crossing(7, inf, inf), Crossing(1, nan, 3)
+    >>> in_order({"GD": gd, "SGD": sgd, "LD": ld})
+    ['LD', 'GD', 'SGD']
+    """
+
+    def place(name: Any) -> float:
+        one = found[name]
+        return (one.low + one.high) / 2 if isnan(one.middle) else one.middle
+
+    return [str(name) for name in sorted(found, key=place)]
+
+
+def rising(found: dict[Any, Crossing]) -> str:
+    """Write the names in that order."""
+    return ", ".join(in_order(found))
+
+
+def by_momentum(found: dict[str, Crossing]) -> tuple[list[str], list[str]]:
+    """Return the names in that order, those of methods without momentum and those with it."""
+    with_it = {name: one for name, one in found.items() if "+" in name}
+    without = {name: one for name, one in found.items() if name not in with_it}
+    return in_order(without), in_order(with_it)
 
 
 def claim(
-    name: str, sentence: str, source: str, test: Callable[[Any], Verdict], *, sizes: int = 1
+    name: str,
+    sentence: str,
+    source: str,
+    test: Callable[[Any], Verdict],
+    *,
+    sizes: int = 1,
+    scale: Callable[[Any], Scale] | None = None,
 ) -> Claim:
-    """Return a claim that stays undecided where its runs, or enough sizes, are missing."""
+    """Return a claim that stays undecided where its runs, or enough sizes, are missing.
+
+    With a ``scale`` it is so, too, where size and budget are not of the source's order.
+    """
 
     def guarded(results: Any) -> Verdict:
         if sizes > 1 and results.table("runs").features.nunique() < sizes:
             return Verdict("undecided", f"It needs {sizes} or more sizes.")
         try:
-            return test(results)
+            return at_scale(test(results), scale(results)) if scale else test(results)
         except KeyError:  # a curve that is not there
             return Verdict("undecided", "Some of the runs that it needs were not asked for.")
 

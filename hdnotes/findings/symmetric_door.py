@@ -5,7 +5,7 @@ on a data set, an interval is one of data sets, and a comparison is made on each
 """
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from hdnotes.claims import (
 )
 from hdnotes.experiments.students import BATCHES, DOOR_RECOVERED
 from hdnotes.experiments.symmetric_door import LOGISTIC, SQUARE
-from hdnotes.findings.success import claim
+from hdnotes.findings.success import FAR, claim, scale_of
 from hdnotes.problems.phase_retrieval import door_error
 from hdnotes.theory import state_evolution
 from hdnotes.theory.state_evolution import SYMMETRIC_DOOR, full_recovery, weak_recovery
@@ -127,6 +127,50 @@ def both_errors(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def from_to(table: pd.DataFrame, column: str) -> str:
+    """Say each curve's values at its alphas, for a reader who cannot see the figure."""
+    parts = []
+    for name, rows in table.sort_values("alpha").groupby(column, sort=False):
+        at = ", ".join(f"{row.share:.2f} at {row.alpha:g}" for row in rows.itertuples())
+        parts.append(f"{name} {at}")
+    return "; ".join(parts)
+
+
+def panel_words(panels: dict[str, pd.DataFrame]) -> str:
+    """Say the same of the panels of a figure."""
+    return ". ".join(f"{name}: {from_to(table, 'method')}" for name, table in panels.items())
+
+
+def beside(results: Any) -> str:
+    """Say what GAMP told the norm reaches and what state evolution gives, by alpha."""
+    table = control(results)
+    rows = table[table.prior.eq("norm")].groupby(["alpha", "set"]).test_error.mean()
+    return "; ".join(
+        f"{middle:.2f} at {alpha:g}, where state evolution has {possible(float(alpha)):.2f}"
+        for alpha, middle in rows.groupby("alpha").median().items()
+    )
+
+
+def time_words(results: Any) -> str:
+    """Say each median of the curves in time at the first budget and at the end."""
+    table, budget = curves(results), settings(results, "losses")["epochs"]
+    near = table.epoch[table.epoch <= budget].max()
+    ends, parts = (int(near), int(table.epoch.max())), []
+    for name, rows in table.groupby("method", sort=False):
+        fresh, own = ([rows[rows.epoch.eq(epoch)][y].median() for epoch in ends] for y in ERRORS)
+        parts.append(
+            f"{name} {fresh[0]:.2f} to {fresh[1]:.2f} on fresh and {own[0]:.2f} to {own[1]:.2f} on "
+            "training samples"
+        )
+    return f"Medians from epoch {ends[0]:,} to {ends[1]:,}: {'; '.join(parts)}"
+
+
+def alphas_words(results: Any, kind: str) -> str:
+    """Return the sample complexities of a kind of cell, as a caption shows them."""
+    found = sorted({cell["alpha"] for cell in results.cells if cell["kind"] == kind})
+    return ", ".join(f"{alpha:g}" for alpha in found)
+
+
 def best_students(results: Any) -> pd.Series:
     """Return the smallest mean error of any method and loss on each data set, by alpha and set."""
     ways = runs(results, "losses").groupby(["alpha", "set", "channel", "batches", "momentum"])
@@ -211,8 +255,10 @@ def points(values: Iterable[float]) -> str:
     return f"{100 * middle:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})".replace("-", "−")
 
 
-def _listed(found: dict[str, pd.Series]) -> str:
-    return ", ".join(f"{name} {points(values)}" for name, values in found.items())
+def _listed(found: dict[str, pd.Series], words: Iterable[Word] = ()) -> str:
+    said = [f" [{word}]" for word in words] or [""] * len(found)
+    parts = zip(found.items(), said, strict=True)
+    return ", ".join(f"{name} {points(values)}{word}" for (name, values), word in parts)
 
 
 def _by_batch(table: pd.DataFrame, column: str, first: Any, second: Any) -> dict[str, pd.Series]:
@@ -231,9 +277,11 @@ UNIT = "in percentage points, median over data sets"
 def _logistic(results: Any) -> Verdict:
     """Test d2-4-10-a: with every kind of batch the logistic loss has the smaller error."""
     gains = _by_batch(runs(results, "losses"), "channel", LOGISTIC, SQUARE)
+    words = [below(gain, 0) for gain in gains.values()]
     return Verdict(
-        together(*(below(gain, 0) for gain in gains.values())),
-        f"Error with the logistic loss less that with the square loss, {UNIT}: {_listed(gains)}.",
+        together(*words),
+        f"Error with the logistic loss less that with the square loss, {UNIT}: "
+        f"{_listed(gains, words)}.",
     )
 
 
@@ -241,9 +289,11 @@ def _most_for_descent(results: Any) -> Verdict:
     """Test d2-4-10-b: on each data set GD and SGD gain more by it than P-SGD does."""
     gains = _by_batch(runs(results, "losses"), "channel", LOGISTIC, SQUARE)
     more = {name: gains[name] - gains["P-SGD"] for name in ("GD", "SGD")}
+    words = [below(values.dropna(), 0) for values in more.values()]
     return Verdict(
-        together(*(below(values.dropna(), 0) for values in more.values())),
-        f"What the logistic loss changes, less what it changes for P-SGD, {UNIT}: {_listed(more)}.",
+        together(*words),
+        f"What the logistic loss changes, less what it changes for P-SGD, {UNIT}: "
+        f"{_listed(more, words)}.",
     )
 
 
@@ -255,19 +305,33 @@ def _ahead(results: Any) -> Verdict:
         for rows in [runs(results, "losses", channel=channel)]
         for other in ("GD", "SGD")
     }
+    words = [below(lead, 0) for lead in leads.values()]
     return Verdict(
-        together(*(below(lead, 0) for lead in leads.values())),
-        f"P-SGD's error less that of the other, {UNIT}: {_listed(leads)}.",
+        together(*words),
+        f"P-SGD's error less that of the other, {UNIT}: {_listed(leads, words)}.",
     )
 
 
 def _momentum(results: Any) -> Verdict:
     """Test d2-4-10-d: with every kind of batch the two differ by less than `EQUAL`."""
     effects = _by_batch(runs(results, "losses"), "momentum", "Nesterov", "none")
+    words = [within(effect, -EQUAL, EQUAL) for effect in effects.values()]
     return Verdict(
-        together(*(within(effect, -EQUAL, EQUAL) for effect in effects.values())),
-        f"Error with momentum less that without it, {UNIT}: {_listed(effects)}; no difference "
-        f"means less than {100 * EQUAL:g}.",
+        together(*words),
+        f"Error with momentum less that without it, {UNIT}: {_listed(effects, words)}; no "
+        f"difference means less than {100 * EQUAL:g}. {_rates(results)}",
+    )
+
+
+def _rates(results: Any) -> str:
+    """Say what else differs between runs with momentum and without it in Figure 4.10."""
+    at = settings(results, "losses")
+    share = at.get("momentum_rate", at["learning_rate"]) / at["learning_rate"]
+    if share == 1:
+        return "Both have the same learning rate."
+    return (
+        f"As in the thesis, runs with momentum have {share:g} of the learning rate, and with it, "
+        f"in P-SGD, {share:g} of the switch rate: this is no test of momentum alone."
     )
 
 
@@ -275,13 +339,16 @@ def _far_from_possible(results: Any) -> Verdict:
     """Test d2-4-10-e: GAMP is perfect, and the best of all students is not near it."""
     gamp = control(results)
     gamp = gamp[gamp.prior.eq("±1") & gamp.alpha.ge(SURE * threshold())]
-    behind = _behind(results, gamp)
-    perfect = gamp.test_error.lt(EXACT)
+    best = best_students(results)
+    mean = gamp.groupby(["alpha", "set"]).test_error.mean()
+    perfect, apart = gamp.test_error.lt(EXACT), (mean - FAR * best).dropna()
+    words = mostly(perfect, SHARE), below(apart, 0)
     return Verdict(
-        together(mostly(perfect, SHARE), above(behind, EQUAL)),
+        together(*words),
         f"From {SURE:g} times the threshold on GAMP finds the teacher exactly in {perfect.sum()} "
-        f"of {len(gamp)} runs. Error of each data set's best student less that of GAMP, {UNIT}: "
-        f"{points(behind)}.",
+        f"of {len(gamp)} runs [{words[0]}]. Error of each data set's best student less that of "
+        f"GAMP, {UNIT}: {points(_behind(results, gamp))}; far means that GAMP's is below {FAR:g} "
+        f"times the student's [{words[1]}].",
     )
 
 
@@ -294,9 +361,10 @@ def _no_help(results: Any) -> Verdict:
     """Test d2-4-11-a: two units do not lower the error of GD and SGD by as much as `EQUAL`."""
     effects = _by_batch(runs(results, "hidden"), "hidden", 2, 1)
     chosen = {name: effects[name] for name in ("GD", "SGD")}
+    words = [above(effect, -EQUAL) for effect in chosen.values()]
     return Verdict(
-        together(*(above(effect, -EQUAL) for effect in chosen.values())),
-        f"Error with two units less that with one, {UNIT}: {_listed(chosen)}.",
+        together(*words),
+        f"Error with two units less that with one, {UNIT}: {_listed(chosen, words)}.",
     )
 
 
@@ -307,18 +375,20 @@ def _hinders(results: Any) -> Verdict:
         for momentum, words in MOMENTA.items()
         for rows in [runs(results, "hidden", batches="persistent", momentum=momentum)]
     }
+    words = [above(effect, 0) for effect in effects.values()]
     return Verdict(
-        together(*(above(effect, 0) for effect in effects.values())),
-        f"P-SGD's error with two units less that with one, {UNIT}: {_listed(effects)}.",
+        together(*words),
+        f"P-SGD's error with two units less that with one, {UNIT}: {_listed(effects, words)}.",
     )
 
 
 def _momentum_of_two(results: Any) -> Verdict:
     """Test d2-4-11-c: with two units, too, the two differ by less than `EQUAL`."""
     effects = _by_batch(runs(results, "hidden", hidden=2), "momentum", "Nesterov", "none")
+    words = [within(effect, -EQUAL, EQUAL) for effect in effects.values()]
     return Verdict(
-        together(*(within(effect, -EQUAL, EQUAL) for effect in effects.values())),
-        f"Error with momentum less that without it, two units, {UNIT}: {_listed(effects)}.",
+        together(*words),
+        f"Error with momentum less that without it, two units, {UNIT}: {_listed(effects, words)}.",
     )
 
 
@@ -368,7 +438,8 @@ def _still_moving(results: Any) -> Verdict:
     ]
     return Verdict(
         together(*moving),
-        f"Error after {last:,} epochs less that after {budget:,}, {UNIT}: {_listed(gains)}.",
+        f"Error after {last:,} epochs less that after {budget:,}, {UNIT}: "
+        f"{_listed(gains, moving)}.",
     )
 
 
@@ -386,7 +457,8 @@ def _teacher(results: Any) -> Verdict:
     return Verdict(
         together(*(within(effect, -EQUAL, EQUAL) for effect in effects.values())),
         f"Error under a normal teacher as drawn less that under the same teacher at norm √p, {UNIT}"
-        f": {_listed(effects)}. Mean errors under ±1 and under a normal teacher of norm √p, on "
+        f": {_listed(effects)}; the same means less than {100 * EQUAL:g}. "
+        f"Mean errors under ±1 and under a normal teacher of norm √p, on "
         f"different inputs: {listed}.",
     )
 
@@ -405,54 +477,66 @@ def _rate(results: Any) -> Verdict:
     )
 
 
+#: What Figures 4.10 and 4.11 are judged on.
+FIRST = partial(scale_of, kind="losses")
+SECOND = partial(scale_of, kind="hidden", factor=1500)
+
 CLAIMS = (
     claim(
         "d2-4-10-a",
         "The logistic loss makes fewer errors than the square loss.",
         "caption of Figure 4.10",
         _logistic,
+        scale=FIRST,
     ),
     claim(
         "d2-4-10-b",
         "GD and SGD gain most by it.",
         "caption of Figure 4.10",
         _most_for_descent,
+        scale=FIRST,
     ),
     claim(
         "d2-4-10-c",
         "P-SGD is ahead of GD and SGD, with either loss.",
         "caption of Figure 4.10; Section 4.3.4",
         _ahead,
+        scale=FIRST,
     ),
     claim(
         "d2-4-10-d",
         "Momentum makes no difference to speak of.",
         "caption of Figure 4.10; Section 4.3.4",
         _momentum,
+        scale=FIRST,
     ),
     claim(
         "d2-4-10-e",
         "Gradient descent, in whatever variant, does far worse than message passing.",
         "Sections 2.3.2 and 4.3.4",
         _far_from_possible,
+        scale=FIRST,
     ),
     claim(
         "d2-4-11-a",
         "Two hidden units do not help GD and SGD.",
         "caption of Figure 4.11",
         _no_help,
+        scale=SECOND,
     ),
     claim(
         "d2-4-11-b",
         "Two hidden units hinder P-SGD.",
         "caption of Figure 4.11",
         _hinders,
+        scale=SECOND,
     ),
     claim(
         "d2-4-11-c",
         "With two hidden units, too, momentum makes no difference to speak of.",
         "Section 4.3.4",
         _momentum_of_two,
+        scale=SECOND,
     ),
     claim(
         "hd-sd-a",
@@ -466,16 +550,19 @@ CLAIMS = (
         "Even what can be done without ±1 is out of the students' reach.",
         "our question",
         _behind_the_norm,
+        scale=FIRST,
     ),
     claim(
         "hd-sd-c",
         "At the end of the budget GD is at rest, and P-SGD is not.",
         "our question",
         _still_moving,
+        scale=FIRST,
     ),
     claim(
         "hd-sd-d",
-        "A normal teacher, which Figure 4.10 seems to have had, gives what one of entries ±1 does.",
+        "A normal teacher left as drawn, which Figure 4.10 seems to have had, gives what the same "
+        "teacher of norm √p does.",
         "our control",
         _teacher,
     ),
@@ -485,5 +572,6 @@ CLAIMS = (
         "with P-SGD.",
         "our question",
         _rate,
+        scale=SECOND,
     ),
 )

@@ -2,10 +2,12 @@ r"""Success curves: shares with their intervals, and the crossing where a curve 
 
 Success counts k of n runs at alpha are fitted by P(alpha) = 1 / (1 + exp((c - log alpha) / s)). The
 interval of the crossing e^c is that of the profile likelihood: every c whose likelihood, at the
-best s, is within half a chi-square quantile of the largest. It needs no large counts, and it stands
-where all runs fail up to one alpha and all succeed from the next on, where s has no estimate at
-all. Starts on one data set are not independent: where counts are given a row a data set, the
-quantile grows by how much more these vary than binomial counts would.
+best s, is within half a chi-square quantile of the largest. It needs no large counts. Where fewer
+than two alphas have runs of both kinds s has no estimate, and the fit may put c anywhere between
+the last alpha with failures for the most part and the first with successes: then there is no point,
+and the interval spans these two as well. Starts on one data set are not independent: where counts
+are given a row a data set, the quantile grows by how much more these vary than binomial counts
+would.
 Used wherever document 2's sample complexities are compared.
 """
 
@@ -31,11 +33,14 @@ class Crossing(NamedTuple):
     """Where success reaches 50 %, and an interval that covers it with about the level asked for.
 
     A side that the data do not bound is 0 or infinite; so is the middle, if no run lies beyond it.
+    The middle is NaN where only the interval is known.
 
     Examples
     --------
     >>> print(Crossing(1.1, 1.204, inf), Crossing(2.5, inf, inf), Crossing(0, 0, 1.05), sep=", ")
     1.20 (1.10 to ∞), above 2.50, below 1.05
+    >>> print(Crossing(3.0, nan, 5.0))
+    between 3.00 and 5.00
     """
 
     low: float
@@ -46,7 +51,10 @@ class Crossing(NamedTuple):
         if 0 < self.middle < inf:
             return f"{self.middle:.2f} ({number(self.low, 3)} to {number(self.high, 3)})"
         if self.low > 0:
-            return f"above {self.low:.2f}"
+            bounded = self.high < inf
+            return f"{'between' if bounded else 'above'} {self.low:.2f}" + (
+                f" and {self.high:.2f}" if bounded else ""
+            )
         return f"below {self.high:.2f}" if self.high < inf else "unknown"
 
 
@@ -103,6 +111,8 @@ def crossing(
     [1.21, 1.27, 1.34]
     >>> print(crossing([1.0, 2.0], [10, 10], [10, 10]))
     below 1.00
+    >>> print(crossing([2.5, 3.0, 5.0], [0, 0, 19], [20] * 3))
+    between 3.00 and 5.00
     """
     at, k, n = (np.asarray(list(values), float) for values in (alpha, successes, runs))
     if not (len(at) == len(k) == len(n) and (n > 0).all() and (k >= 0).all() and (k <= n).all()):
@@ -116,7 +126,22 @@ def crossing(
     low, middle, high = (float(np.exp(one)) for one in found)
     if not x.min() <= found.middle <= x.max():
         return Crossing(low, inf, inf) if middle > at.max() else Crossing(0.0, 0.0, high)
+    last, first, mixed = _bracket(at, k, n)
+    if mixed < 2:
+        return Crossing(min(low, last), nan, max(high, first))
     return Crossing(low, middle, high)
+
+
+def _bracket(at: np.ndarray, k: np.ndarray, n: np.ndarray) -> tuple[float, float, int]:
+    """Return the last alpha at which no more than half succeed, the first at which half or more do.
+
+    And at how many some succeed and some do not. Without such an alpha the side is open.
+    """
+    alphas, index = np.unique(at, return_inverse=True)
+    share = np.bincount(index, k) / np.bincount(index, n)
+    few, many = alphas[share <= 0.5], alphas[share >= 0.5]
+    ends = float(few.max()) if len(few) else 0.0, float(many.min()) if len(many) else inf
+    return *ends, int(((share > 0) & (share < 1)).sum())
 
 
 def _fit(x: np.ndarray, k: np.ndarray, n: np.ndarray, fall: float) -> Crossing:
@@ -160,7 +185,10 @@ def _widths(x: np.ndarray) -> np.ndarray:
 
 
 def ratio(a: Crossing, b: Crossing) -> Crossing:
-    """Return a/b with its interval, from those of both (squares of the logarithms add)."""
+    """Return a/b with its interval, from those of both (squares of the logarithms add).
+
+    Where one of them has no point, or an open side, the ends of the intervals are compared.
+    """
     if not all(0 < value < inf for value in (*a, *b)):
         low = a.low / b.high if b.high < inf else 0.0
         return Crossing(

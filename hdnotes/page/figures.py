@@ -19,6 +19,8 @@ from matplotlib.ticker import LogLocator
 from hdnotes.page import style
 
 QUARTILES = (0.25, 0.5, 0.75)
+#: What the line is called where message passing begins to succeed in infinitely large systems.
+GAMP_LINE = r"GAMP, $p \to \infty$"
 
 
 def quartiles(data: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
@@ -84,6 +86,21 @@ def curves(
     return _scales(ax, log)
 
 
+def equivariant(data: pd.DataFrame, ax: Axes, *, x: str, y: str, log: str = "y") -> Axes:
+    """Draw methods that do not see the coordinates: a line in original ones, rings in EGOP ones.
+
+    Parameters are those of ``curves``; the rows tell ``method`` and ``coordinates``.
+    """
+    ax = curves(data[data.coordinates.eq("original")], ax, x=x, y=y, log=log)
+    label = "the same in EGOP coordinates"
+    for _, rows in data[data.coordinates.eq("EGOP")].groupby("method", sort=False):
+        middle = quartiles(rows, x, y)[0.5]
+        look: dict[str, Any] = {"marker": "o", "fillstyle": "none", "markersize": 8}
+        every = max(len(middle) // 8, 1)
+        ax.plot(middle, linestyle="", color="#1a1a1a", markevery=every, label=label, **look)
+    return ax
+
+
 def points(
     data: pd.DataFrame,
     ax: Axes,
@@ -122,19 +139,22 @@ def success(
     data
         One row a panel, method and alpha, with ``share``, ``low`` and ``high``.
     source
-        Published points with the same ``panel``, ``method``, ``alpha`` and ``share``; or none.
+        Published points with the same ``panel``, ``method``, ``alpha`` and ``share``, and their
+        ``features``, which the legend tells; or none.
     threshold
-        The alpha of the Bayes-optimal line.
+        The alpha at which GAMP begins to find the teacher in infinitely large systems.
     columns
         Panels side by side.
     """
     names = list(dict.fromkeys(data["panel"]))
+    sizes = sorted(set(source["features"])) if len(source) else []
+    of = f"the thesis, $p = {sizes[0]}$" if len(sizes) == 1 else "the thesis"
     rows = (len(names) + columns - 1) // columns
     fig, axes = style.panels(rows, columns, height=0.7 + 2.4 * rows, sharex=True, sharey=True)
     for ax, name in zip(np.ravel(axes), names, strict=False):
         intervals(data[data["panel"] == name], ax, x="alpha", y="share")
-        published(source[source["panel"] == name], ax, x="alpha", y="share")
-        ax.axvline(threshold, label="Bayes-optimal", **style.THEORY)
+        published(source[source["panel"] == name], ax, x="alpha", y="share", label=of)
+        ax.axvline(threshold, label=GAMP_LINE, **style.THEORY)
         ax.set(title=name, ylim=(-0.04, 1.04))
     fig.supxlabel(r"sample complexity $\alpha = n/p$")
     fig.supylabel("success probability")
@@ -148,10 +168,13 @@ def intervals(
     """Draw ``y`` with bars from ``low`` to ``high``, one row a group and ``x``.
 
     Parameters are those of ``curves``. A value that is not finite is left out, and so is a bar
-    that reaches down to 0 or has no end.
+    that reaches down to 0 or has no end. A bar without a value, of which only the ends are known,
+    stands alone.
     """
     for line, rows in _groups(data, by):
         kept = rows[np.isfinite(rows[y])]
+        ends = rows[rows[y].isna() & rows.low.gt(0) & np.isfinite(rows.high)]
+        ax.vlines(ends[x], ends.low, ends.high, color=line["color"], linewidth=3, alpha=0.4)
         reach = np.array([kept[y] - kept.low.where(kept.low > 0), kept.high - kept[y]])
         # Where all trials agree rounding puts the limit on the wrong side of the share.
         reach = np.where(np.isfinite(reach), np.abs(reach), 0)
@@ -167,8 +190,11 @@ def theory(data: pd.DataFrame, ax: Axes, *, x: str, y: str, label: str) -> Axes:
     return ax
 
 
-def published(data: pd.DataFrame, ax: Axes, *, x: str, y: str) -> Axes:
-    """Draw a source's own points as small open circles, each method's in its colour."""
+def published(data: pd.DataFrame, ax: Axes, *, x: str, y: str, label: str = "") -> Axes:
+    """Draw a source's own points as small open circles, each method's in its colour.
+
+    With a ``label`` the legend names them, by a circle of no method's colour.
+    """
     marks: dict[str, Any] = {
         "marker": "o",
         "fillstyle": "none",
@@ -177,6 +203,8 @@ def published(data: pd.DataFrame, ax: Axes, *, x: str, y: str) -> Axes:
     }
     for line, rows in _groups(data, ("method",)):
         ax.plot(rows[x], rows[y], linestyle="", color=line["color"], label="_", **marks)
+    if label and len(data):
+        ax.plot([], [], linestyle="", color=style.THEORY["color"], label=label, **marks)
     return ax
 
 
@@ -313,6 +341,7 @@ def landscape(
     y: str,
     value: str,
     by: Sequence[str] = ("coordinates",),
+    depth: float = 1000,
 ) -> Axes:
     """Draw the level lines of a function of two variables and the paths taken down it.
 
@@ -327,10 +356,12 @@ def landscape(
         Where to draw.
     x, y, value, by
         Columns.
+    depth
+        The highest level over the lowest.
     """
     grid = surface.pivot(index=y, columns=x, values=value)
     top = grid.max(axis=None)
-    levels = np.geomspace(max(grid.min(axis=None), top / 1000), top, 14)
+    levels = np.geomspace(max(grid.min(axis=None), top / depth), top, 14)
     lines: dict[str, Any] = {"colors": "#8c8c8c", "linewidths": 0.6, "zorder": 1}
     ax.contour(grid.columns, grid.index, grid, levels=levels, **lines)
     for line, rows in _groups(paths, by):

@@ -50,6 +50,7 @@ LATER: Mapping[str, Mapping[str, Any]] = {
     "SOAP": {"color": "#00805a", "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "D"},
     "SOAP, long memory": {"color": "#740000", "linestyle": (0, (1, 1)), "marker": "^"},
     "Shampoo": {"color": "#0067a5", "linestyle": "-", "marker": "P"},
+    "GaLore": {"color": "#c44e00", "linestyle": (0, (1, 1.2)), "marker": "^"},
     "PSGD-Kron": {"color": "#c44e00", "linestyle": (0, (4, 1)), "marker": "X"},
     "L-BFGS": {"color": "#4d4d4d", "linestyle": (0, (2, 2)), "marker": "p"},
     "GAMP": {"color": "#0067a5", "linestyle": "-", "marker": "s"},
@@ -95,6 +96,76 @@ COORDINATES: Mapping[str, Mapping[str, Any]] = {
         "color": "#b217e8",
         "linestyle": (0, (3, 1)),
         "marker": "v",
+    },
+}
+
+#: Cheaper bases of `egop_scalability`: each differs from those it shares a panel with.
+BASES: Mapping[str, Mapping[str, Any]] = {
+    "second layer": {
+        "label": "second-layer EGOP",
+        "color": "#0000e0",
+        "linestyle": (0, (1, 2)),
+        "marker": ">",
+    },
+    "leading": {
+        "label": "leading $k$",
+        "color": "#460fb9",
+        "linestyle": (0, (7, 1, 1, 1)),
+        "marker": "P",
+    },
+    "leading, random": {
+        "label": "leading $k$, random rest",
+        "color": "#d1278b",
+        "linestyle": (0, (3, 2, 1, 2)),
+        "marker": "X",
+    },
+    "exact": {
+        "label": "leading $k$, exact",
+        "color": "#4d4d4d",
+        "linestyle": (0, (2, 2)),
+        "marker": "d",
+    },
+    "streamed": {
+        "label": "leading $k$, streamed",
+        "color": "#005d6c",
+        "linestyle": (0, (4, 2)),
+        "marker": "*",
+    },
+    "Kronecker": {
+        "label": "Kronecker",
+        "color": "#740000",
+        "linestyle": (0, (5, 1.5, 1, 1.5)),
+        "marker": "p",
+    },
+    "folded": {
+        "label": "folded into inputs",
+        "color": "#066bf4",
+        "linestyle": (0, (9, 1)),
+        "marker": "h",
+    },
+    "partial": {
+        "label": "partial",
+        "color": "#5f5f00",
+        "linestyle": (0, (1, 1)),
+        "marker": "<",
+    },
+    "partial, renewed": {
+        "label": "partial, renewed",
+        "color": "#5f5f00",
+        "linestyle": (0, (6, 2)),
+        "marker": "8",
+    },
+    "mean input": {
+        "label": "mean input",
+        "color": "#c44e00",
+        "linestyle": (0, (2, 1, 5, 1)),
+        "marker": "H",
+    },
+    "input SVD": {
+        "label": "input SVD",
+        "color": "#dd0061",
+        "linestyle": (0, (4, 1, 1, 1, 1, 1)),
+        "marker": "x",
     },
 }
 
@@ -157,7 +228,7 @@ def look(method: str | None = None, coordinates: str | None = None) -> dict[str,
         {"label": name, **_row(axis, name, table)}
         for axis, name, table in (
             ("method", method, {**METHODS, **LATER}),
-            ("coordinates", coordinates, COORDINATES),
+            ("coordinates", coordinates, {**COORDINATES, **BASES}),
         )
         if name is not None
     ]

@@ -1,23 +1,27 @@
 """Rehearsal: what cells will take, from short runs of the same cells on the same device.
 
-A cell's length is what its fields that count steps, epochs or batches say, and its time is taken
-as a line in its length, which two short runs draw. So setting up is counted once and training in
-full; trials that would stop early are not foreseen, which makes the estimate an upper bound there.
+A cell's length is what its fields that count steps, epochs or batches say. Its time is taken as
+
+    setting up + a time for each step + a time for each look,
+
+and looks as evenly spread in the logarithm of the step, as records are; three short runs tell the
+three. Trials that would stop early are not foreseen, which makes the estimate an upper bound there.
 """
 
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from scipy.optimize import nnls
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from hdnotes import devices, memory
+from hdnotes import checkpoints, devices, memory
 from hdnotes.store.files import canonical
-from hdnotes.store.sweep import code_of
+from hdnotes.store.sweep import code_of, timed
 
 #: Last words of the names of the fields that say how long a cell is.
 LENGTHS = ("steps", "epochs", "batches", "recorded")
@@ -35,7 +39,7 @@ class Cost:
 
     Parameters
     ----------
-    seconds : wall time
+    seconds : on a machine that does nothing else
     flops : floating-point operations in matrix products and convolutions
     memory_bytes : the most that is held
     """
@@ -88,11 +92,11 @@ def rehearse(code: Code, cell: Mapping[str, Any], device: str) -> Cost:
             if share == 1:
                 raise
             continue
-        if share == 1 or (len(runs) > 1 and runs[-1][2] - runs[-2][2] >= ENOUGH_S):
+        if share == 1 or (len(runs) > 2 and runs[-1][2] - runs[-2][2] >= ENOUGH_S):
             break
     held = devices.peak_memory_bytes(device)
-    timed = [(share, seconds) for share, _, seconds in runs[-2:]]
-    counted = [(share, _flops(code, short, device)) for share, short, _ in runs[:2]]
+    timed = [(share, seconds) for share, _, seconds in runs[-3:]]
+    counted = [(share, _flops(code, short, device)) for share, short, _ in runs[:3]]
     return Cost(_at_full_length(timed), _at_full_length(counted), held)
 
 
@@ -128,26 +132,23 @@ def _shorter(cell: Mapping[str, Any]) -> Iterator[tuple[float, dict[str, Any]]]:
 
 
 def _at_full_length(runs: Sequence[tuple[float, float]]) -> float:
-    """Draw the line through the last two runs and return its value at the whole."""
-    (share, value), before = runs[-1], runs[:-1]
-    for shorter, less in before:
-        value += max(value - less, 0.0) / (share - shorter) * (1 - share)
-    return value
+    """Return a + b + c log(1/s_1) from runs (s, a + b s + c log(s/s_1)); none is below 0."""
+    shares, values = np.array(runs).T
+    if shares[-1] == 1 or not values.max():
+        return float(values[-1])
+    first = shares[0]
+    terms = np.stack([np.ones_like(shares), shares, np.log(shares / first)], axis=1)
+    (a, b, c), _ = nnls(terms, values / values.max())
+    return float((a + b - c * np.log(first)) * values.max())
 
 
 def _seconds(code: Code, cell: dict[str, Any], device: str) -> float:
-    """Return what a run takes on a machine that does nothing else.
-
-    On a CPU with one thread that is the time that its process was given.
-    """
-    begin, given = time.perf_counter(), time.process_time()
-    with devices.bfloat16_products():
-        code(cell, device)
-    wall = time.perf_counter() - begin
-    return wall if device == "cuda" else min(wall, time.process_time() - given)
+    with checkpoints.unkept():
+        _, wall, busy = timed(code, cell, device)
+    return devices.undisturbed_s(device, wall, busy)
 
 
 def _flops(code: Code, cell: dict[str, Any], device: str) -> float:
-    with FlopCounterMode(display=False) as counter:
-        code(cell, device)
+    with checkpoints.unkept(), FlopCounterMode(display=False) as counter:
+        timed(code, cell, device)
     return float(counter.get_total_flops())

@@ -331,13 +331,20 @@ def _made(
         yield _compute(experiment, cell, device, source)
 
 
+def timed(
+    code: Callable[..., dict[str, pd.DataFrame]], cell: Mapping[str, Any], device: str
+) -> tuple[dict[str, pd.DataFrame], float, float]:
+    """Compute a cell; return its tables, and seconds on the wall and of the process."""
+    begin, given = time.perf_counter(), time.process_time()
+    with devices.bfloat16_products():
+        tables = code(dict(cell), device)
+    return tables, time.perf_counter() - begin, time.process_time() - given
+
+
 def _compute(experiment: Any, cell: Mapping[str, Any], device: str, source: str) -> Made:
     memory.forget_peak(device)
-    start, given = time.perf_counter(), time.process_time()
-    with devices.bfloat16_products():
-        tables = code_of(experiment, cell)(dict(cell), device)
+    tables, wall, busy = timed(code_of(experiment, cell), cell, device)
     earlier = checkpoints.earlier_s()
-    seconds, busy = time.perf_counter() - start + earlier, time.process_time() - given + earlier
     manifest = {
         "experiment": experiment.NAME,
         "version": experiment.VERSION,
@@ -349,8 +356,8 @@ def _compute(experiment: Any, cell: Mapping[str, Any], device: str, source: str)
         "device_name": devices.name(device),
         "threads": devices.threads(),
         "seed": str(cell.get("seed", title(cell))),
-        "wall_time_s": round(seconds, 3),
-        "cpu_time_s": round(busy, 3),
+        "wall_time_s": round(wall + earlier, 3),
+        "cpu_time_s": round(busy + earlier, 3),
         "peak_memory_bytes": devices.peak_memory_bytes(device),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),

@@ -120,3 +120,16 @@ def test_projections_find_what_they_alternate_for():
     cell = {"n": 8, "rank": 1, "observed": 50, "trials": 2, "steps": 200}
     table = adam_intuition.RUNS["projections"](cell, "cpu")["projections"]
     assert table[table.step == 200].error.max() < 1e-6
+
+
+def test_noise_is_tried_at_the_weight_of_exact_entries():
+    with pytest.raises(ParameterError, match="0.01, the weight without noise"):
+        resolve(adam_generalizability, "quick", {"weights": (0.1, 1.0)})
+
+
+def test_a_certificate_is_looked_for_on_every_matrix():
+    cell = {"n": 12, "rank": 1, "observed": 100, "trials": 2}
+    table = adam_ratio.RUNS["certificate"](cell, "cpu")["certificate"]
+    assert table.trial.tolist() == [0, 1]
+    assert (table.low <= table.high).all()
+    assert (table.high < 1).all()

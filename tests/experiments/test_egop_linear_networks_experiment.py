@@ -104,7 +104,7 @@ def test_cells_hold_every_method_rate_and_system_from_one_start():
         ("Adam", "float32"): 3,
         ("Adagrad", "float64"): 20,
         ("Adagrad", "float32"): 3,
-        ("SGD", "float64"): 8,
+        ("SGD", "float64"): 10,
         ("SGD + momentum", "float64"): 8,
     }
     curves = pd.concat([tables["curves"] for tables in frames])

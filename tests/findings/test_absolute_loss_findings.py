@@ -10,7 +10,13 @@ from hdnotes.experiments.absolute_loss import ABSOLUTE, QUADRATIC, Parameters, c
 from hdnotes.experiments.students import method_name
 from hdnotes.findings import absolute_loss as findings
 
-TEXT = Parameters(alphas=tuple(np.geomspace(1.8, 10, 12).round(3).tolist()), data_sets=5, starts=10)
+TEXT = Parameters(
+    features=1024,
+    alphas=tuple(np.geomspace(1.8, 10, 24).round(3).tolist()),
+    data_sets=5,
+    starts=10,
+    epochs_factor=2000,
+)
 
 
 def as_said(cell: dict, method: str) -> float:
@@ -38,7 +44,7 @@ def made(centre=as_said, between=0, **parameters) -> SimpleNamespace:
                     lucky = cell["channel"] == ABSOLUTE and start < between
                     row = {"momentum": momentum, "method": method, "set": number, "start": start}
                     row |= {"test_error": 1e-3 if won or lucky else 0.3}
-                    row |= {"quadratic_error": 4e-3 if won else 1.0}
+                    row |= {"quadratic_error": 4e-3 if won else 1.0, "epochs": 1000}
                     rows.append({**scalars, **row})
     table = pd.DataFrame(rows)
     return SimpleNamespace(cells=asked, table=lambda name: table.copy())
@@ -90,6 +96,8 @@ def test_a_claim_falls_when_its_results_do(name):
     ("parameters", "names"),
     [
         ({"parts": ("loss",)}, ["hd-al-b", "hd-al-c"]),
+        ({"features": 256}, ["d2-4-9-a", "d2-4-9-b", "d2-4-9-e", "hd-al-b", "hd-al-c"]),
+        ({"epochs_factor": 400}, ["d2-4-9-a", "d2-4-9-b", "d2-4-9-e", "hd-al-b", "hd-al-c"]),
         ({"alphas": (5.0,)}, ["d2-4-9-a", "d2-4-9-b", "d2-4-9-c", "d2-4-9-d", "d2-4-9-e"]),
     ],
 )
@@ -125,6 +133,17 @@ def test_the_table_of_crossings_has_every_way():
     assert float(quadratic.split()[0]) == pytest.approx(3.0, rel=0.05)
     assert float(faster.split()[0]) == pytest.approx(3.0, rel=0.05)
     assert rows["GD", "2"][3] == "not run"
+
+
+def test_losing_with_momentum_is_losing():
+    slow = _times(2.0, ("P-SGD + momentum",), kind="rate")
+    assert verdict("hd-al-b", made(slow)) == "partly"
+
+
+def test_the_same_starts_at_both_rates_are_told():
+    words = findings.same_ends(MADE)
+    assert words.startswith("With GD 1200 of the 1200 runs get the same verdict")
+    assert findings.same_ends(made(parts=("loss",))) == "The larger learning rate was not run."
 
 
 def test_successes_are_counted_by_data_set():

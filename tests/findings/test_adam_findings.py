@@ -62,7 +62,7 @@ def correction_table() -> pd.DataFrame:
         (beta, trial, step, theory.correction(step, 0.0, beta), theory.correction_matters(beta))
         for beta in (0.9, 0.99, 0.999)
         for trial in TRIALS
-        for step in (1, 10, 100)
+        for step in np.unique(np.geomspace(1, 5 / (1 - beta), 60).round())
     ]
     return pd.DataFrame(rows, columns=["beta", "trial", "step", "ratio", "matters"])
 
@@ -116,7 +116,7 @@ BREAKS = {
     "d3-ad-d": ("streams", "formula == 'Adagrad, past in another order'", "gap", 0.1, "fails"),
     "d3-ad-e": ("streams", "formula == 'RMSprop, past in another order'", "gap", 0.0, "partly"),
     "d3-ad-f": ("streams", "formula == 'Adam, its three parts'", "gap", 0.1, "partly"),
-    "d3-ad-g": ("ablation", "variant == 'without bias correction'", "late", 0.1, "fails"),
+    "d3-ad-g": ("ablation", "variant == 'without bias correction'", "late", 0.1, "partly"),
     "hd-ad-b": ("correction", "beta == 0.99", "matters", 10, "partly"),
     "d3-ad-h": ("scale", "method == 'Adam'", "gap", 0.3, "partly"),
     "hd-ad-c": ("scale", "change == 'each parameter its own'", "gap", 0.3, "fails"),
@@ -156,9 +156,33 @@ def test_two_trials_decide_nothing(claim_id):
         name: table[table.trial < 2] if "trial" in table else table
         for name, table in made_to_the_text().items()
     }
-    assert verdict(claim_id, tables) in ("undecided", "partly") if claim_id == "d3-ad-g" else True
-    if claim_id != "d3-ad-g":
-        assert verdict(claim_id, tables) == "undecided"
+    assert verdict(claim_id, tables) == "undecided"
+
+
+def test_a_part_that_matters_at_large_rates_only_matters_partly():
+    tables = made_to_the_text()
+    table = tables["ablation"]
+    without = table.variant.eq(NO_CORRECTION)
+    full = table[table.variant.eq(FULL)]
+    table.loc[without, ["late", "early"]] = full[["late", "early"]].to_numpy()
+    assert verdict("d3-ad-g", tables) == "fails"
+    table.loc[without & table.lr.gt(0.05), "late"] *= 9
+    assert verdict("d3-ad-g", tables) == "partly"
+
+
+def test_a_correction_that_lasts_much_longer_is_seen_at_either_cut():
+    tables = made_to_the_text()
+    table = tables["correction"]
+    table.loc[table.beta.eq(0.99) & table.step.gt(5), "ratio"] *= 3  # never below 1.1
+    assert findings.longer_than(results(tables), 1.1).query("beta == 0.99").share.gt(4).all()
+    assert verdict("hd-ad-b", tables) == "partly"
+
+
+def test_a_variant_with_a_lower_loss_is_said_to_beat_adam():
+    tables = made_to_the_text()
+    assert "beaten" not in findings.against_adam(results(tables))
+    tables["ablation"].loc[tables["ablation"].variant.eq(NO_CORRECTION), "late"] = 0.05
+    assert "beaten here by Adam without bias correction" in findings.against_adam(results(tables))
 
 
 def test_the_best_rate_is_the_one_with_the_lowest_median():
@@ -166,4 +190,4 @@ def test_the_best_rate_is_the_one_with_the_lowest_median():
     assert [row[0] for row in rows] == [FULL, NO_MOMENTUM, NO_CORRECTION, NO_ADAPTATION]
     assert rows[0][1] == "0.010"
     assert rows[0][3] == "8"
-    assert rows[1][3] == "1"
+    assert rows[1][3] == "7"

@@ -27,7 +27,8 @@ def made_to_the_text() -> dict[str, pd.DataFrame]:
     rows = []
     for problem, methods in ((ABSOLUTE, METHODS), (SYMMETRIC_DOOR, (GAMP,))):
         for method in methods:
-            start = 1.25 if method == GAMP and problem == ABSOLUTE else STARTS[method] + 0.3
+            start = {ABSOLUTE: 1.25, SYMMETRIC_DOOR: 1.6}[problem] if method == GAMP else 0
+            start = start or STARTS[method] + 0.3
             rows += [
                 (problem, 1024, alpha, method, run % MATRICES, alpha >= start)
                 for alpha in ALPHAS
@@ -49,7 +50,8 @@ def made_to_the_text() -> dict[str, pd.DataFrame]:
 
 def verdict(name: str, tables: dict[str, pd.DataFrame]) -> str:
     (claim,) = [one for one in bayes_optimal.CLAIMS if one.id == name]
-    return claim.test(SimpleNamespace(table=lambda name: tables[name].copy())).verdict
+    cells = [{"kind": "recovery", "descent_steps": 4000}]
+    return claim.test(SimpleNamespace(cells=cells, table=lambda name: tables[name].copy())).verdict
 
 
 #: claim -> verdict on results made to the text: 1.3 works but is no threshold.
@@ -57,7 +59,7 @@ MADE = {claim.id: "holds" for claim in bayes_optimal.CLAIMS} | {"d2-1-a": "partl
 #: claim -> (rows of the table of runs, do they recover?, the verdict that follows)
 BREAKS = {
     "d2-1-a": ("method == 'GAMP' and alpha < 1.6", False, "fails"),
-    "d2-2-3-a": ("problem == 'symmetric door' and alpha > 1.9", False, "partly"),
+    "d2-2-3-a": ("problem == 'symmetric door' and alpha < 1.65", False, "partly"),
     "hd-bo-a": ("method == 'GAMP' and alpha < 1.45", True, "partly"),
     "hd-bo-c": ("method == 'reweighted amplitude flow' and alpha == 2", False, "fails"),
     "hd-bo-d": ("method == 'spectral start + GD' and alpha < 2.45", False, "fails"),
@@ -97,12 +99,19 @@ def test_small_systems_decide_nothing_about_high_dimension(name):
     assert verdict(name, tables) == "undecided"
 
 
-@pytest.mark.parametrize("name", ["d2-1-a", "d2-2-3-a", "hd-bo-c"])
-def test_few_runs_decide_nothing(name):
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("d2-1-a", "fails"),  # the threshold is computed, and it is not the 1.3 of the text
+        ("d2-2-3-a", "undecided"),
+        ("hd-bo-c", "undecided"),
+    ],
+)
+def test_few_runs_decide_nothing_that_needs_runs(name, expected):
     tables = made_to_the_text()
     table = tables["recovery"]
     tables["recovery"] = table.groupby(["problem", "alpha", "method"]).head(3)
-    assert verdict(name, tables) == "undecided"
+    assert verdict(name, tables) == expected
 
 
 def test_the_overlap_curve_is_zero_rises_and_jumps():

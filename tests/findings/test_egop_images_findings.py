@@ -36,7 +36,7 @@ def made(data=("digits", "Fashion"), change=None) -> SimpleNamespace:
                         )
     columns = ["data", "trial", "method", "learning_rate", "coordinates", "final_loss"]
     ends = pd.DataFrame(rows, columns=[*columns, "best_validation"])
-    ends = ends.assign(test_accuracy=ends.best_validation)
+    ends = ends.assign(test_accuracy=ends.best_validation, epochs=ends.data.map(findings.EPOCHS))
     if change is not None:
         ends = change(ends)
     rounding = pd.DataFrame(
@@ -72,7 +72,9 @@ def scaled(factor: float, **where):
 
 def moved(by: float, **where):
     def change(ends: pd.DataFrame) -> pd.DataFrame:
-        rows = np.logical_and.reduce([ends[name].eq(value) for name, value in where.items()])
+        rows = pd.Series(True, ends.index)
+        for name, value in where.items():
+            rows &= ends[name].eq(value)
         value = ends.best_validation.where(~rows, ends.best_validation + by)
         return ends.assign(best_validation=value)
 
@@ -109,6 +111,19 @@ def test_a_data_set_that_was_not_run_leaves_its_claims_undecided():
     found = verdicts(made(data=("digits",)))
     assert found["d4-6-2-a"] == found["d4-c-2-b"] == "undecided"
     assert found["d4-c-2-d"] == "holds"
+
+
+def test_an_accuracy_after_fewer_epochs_is_undecided():
+    short = made(change=lambda ends: moved(-0.1)(ends.assign(epochs=ends.epochs - 1)))
+    assert verdicts(short)["d4-6-2-c"] == "undecided"
+    assert verdicts(made(change=moved(-0.1)))["d4-6-2-c"] == "fails"
+
+
+def test_best_accuracies_are_those_of_each_curve():
+    change = moved(-0.2, method="Adam", coordinates="random")
+    low, *_, high = findings.best_accuracies(findings.ends(made(("digits",), change)))
+    assert low == pytest.approx(75.5, abs=0.1)
+    assert high == pytest.approx(95.5, abs=0.1)
 
 
 def test_a_rate_is_chosen_in_original_coordinates_by_accuracy_not_by_loss():

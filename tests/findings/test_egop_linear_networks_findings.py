@@ -10,8 +10,9 @@ from hdnotes.experiments.egop_linear_networks import COORDINATES
 from hdnotes.findings import egop_linear_networks as findings
 
 TRIALS, EPOCHS = 10, 20
-RATES = {"Adam": (0.01, 0.1), "Adagrad": (0.1, 1.0), "SGD": (1.0, 10.0)}
+RATES = {"Adam": (0.01, 0.1), "Adagrad": (0.1, 1.0), "SGD": (0.1, 1.0, 10.0)}
 RATES["SGD + momentum"] = RATES["SGD"]
+BEST = {"Adam": 0.01, "Adagrad": 0.1, "SGD": 1.0, "SGD + momentum": 1.0}
 LOSS = {"Adam": 1e-8, "Adagrad": 1e-7, "SGD": 1e-6, "SGD + momentum": 1e-6}
 #: Orders of magnitude won; the larger rate, which is not the best one, wins one more.
 GAIN = {
@@ -28,9 +29,9 @@ def made(change=lambda ends: ends, single=1e3) -> SimpleNamespace:
             for trial in range(TRIALS):
                 luck = np.exp(0.05 * draw.normal())
                 for system in COORDINATES if method in GAIN else COORDINATES[:2]:
-                    large = rate == rates[1]
                     won = GAIN.get(method, {}).get(system, 0)
-                    loss = LOSS[method] * luck * 10.0 ** -(won + large * (won > 0) - large)
+                    won += (rate > BEST[method]) * (won > 0) - (rate != BEST[method])
+                    loss = LOSS[method] * luck * 10.0**-won
                     rows.append((method, rate, system, trial, loss))
     ends = pd.DataFrame(rows, columns=["method", "learning_rate", "coordinates", "trial", "loss"])
     ends = ends.assign(final_loss=ends.loss, precision="float64").drop(columns="loss")
@@ -76,6 +77,7 @@ def test_every_claim_holds_on_results_made_to_the_text():
         ("d4-6-1-c", scaled(1e-4, method="SGD"), "partly"),
         ("d4-6-1-c", scaled(1e-12, method="SGD"), "fails"),
         ("d4-6-1-d", scaled(1.001, method="SGD", coordinates="EGOP"), "fails"),
+        ("d4-6-1-c", scaled(1e-2, method="SGD", learning_rate=10.0), "undecided"),
         ("d4-6-1-e", scaled(1e10, coordinates="EGOP", learning_rate=1.0), "partly"),
         ("d4-6-1-f", scaled(1e3, coordinates="EGOP", learning_rate=1.0), "partly"),
         ("d4-6-1-g", scaled(5, ("validation_loss",), coordinates="EGOP"), "partly"),
@@ -133,3 +135,29 @@ def test_the_lowest_loss_is_named_at_the_chosen_rate():
     assert found["Adagrad"] in ("EGOP", "block", "first layer")
     change = scaled(1e-12, coordinates="random", method="Adam", learning_rate=0.1)
     assert findings.lowest(made(change))["Adam"] != "random"  # not the rate that is chosen
+
+
+def test_rates_at_which_nothing_trains_are_not_counted():
+    change = scaled(1e9, method="Adagrad", learning_rate=1.0)
+    late = made(lambda ends: scaled(1e9, coordinates="EGOP", learning_rate=1.0)(change(ends)))
+    assert findings.trained_gains(late, "Adagrad").columns.tolist() == [0.1]
+    found = verdicts(late)
+    assert found["d4-6-1-e"] == "holds"
+    assert found["d4-6-1-f"] == "undecided"  # one rate has no order
+    # Where one of the two trains, the other has lost.
+    alone = made(scaled(1e9, coordinates="original", method="Adagrad", learning_rate=1.0))
+    assert findings.trained_gains(alone, "Adagrad").columns.tolist() == [0.1, 1.0]
+
+
+def test_the_order_of_gains_is_kendalls():
+    rates = [0.001, 0.01, 0.1, 1.0]
+    assert findings.concordance(pd.Series([0.5, 1.6, 4.3, 1.9], rates)) == pytest.approx(2 / 3)
+    assert findings.concordance(pd.Series([0.5, np.nan, 4.3, np.inf], rates)) == 1
+    assert np.isnan(findings.concordance(pd.Series([0.5, np.nan, np.nan, np.nan], rates)))
+
+
+def test_a_rate_at_an_edge_is_told():
+    (claim,) = [claim for claim in findings.CLAIMS if claim.id == "d4-6-1-c"]
+    change = scaled(1e-2, method="SGD", learning_rate=10.0)
+    assert "best rate of SGD is at the edge" in claim.test(made(change)).evidence
+    assert "edge" not in claim.test(made()).evidence

@@ -161,3 +161,27 @@ def test_the_gains_are_those_of_the_bound():
     np.testing.assert_allclose(found.best_step, found.exact**0.5, rtol=1e-3)
     np.testing.assert_allclose(found.large_step, found.exact, rtol=1e-3)
     np.testing.assert_allclose(found.step_ratio, found.exact**-0.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ((), "Both branches can be seen."),
+        (("rate < 1",), r"The branch $\eta L_f$ can be seen; $\Delta/\eta$ is not that clear."),
+        (("rate > 1",), r"The branch $\Delta/\eta$ can be seen; $\eta L_f$ is not that clear."),
+        (("rate < 1", "rate > 1"), "Neither branch is clear."),
+    ],
+)
+def test_the_sentence_on_branches_follows_the_verdict(changes, sentence):
+    tables = made_to_theory()
+    for where in changes:
+        change(tables, "paths", where, "mean_l1", lambda v: 0 * v + 9)
+    results = SimpleNamespace(table=tables.get)
+    assert egop_theory.seen_branches(results) == sentence
+
+
+def test_one_decay_at_which_aligned_coordinates_gain_is_enough():
+    tables = made_to_theory()
+    where = "axes == 'aligned' and decay == 1 and coordinates != 'original'"
+    change(tables, "paths", where, "mean_l1", lambda v: v / 3)
+    assert verdict("hd-4-k", tables) == "partly"

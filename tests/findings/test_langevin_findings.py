@@ -65,9 +65,36 @@ def verdict(name: str, results) -> str:
     return claim.test(results).verdict
 
 
-@pytest.mark.parametrize("name", [claim.id for claim in langevin.CLAIMS])
+NOT_TESTED = "d2-2-4-4-a"
+
+
+@pytest.mark.parametrize("name", [claim.id for claim in langevin.CLAIMS if claim.id != NOT_TESTED])
 def test_every_claim_holds_on_results_made_to_the_text(name):
     assert verdict(name, MADE) == "holds"
+
+
+def test_what_no_run_records_is_not_tested():
+    (claim,) = [one for one in langevin.CLAIMS if one.id == NOT_TESTED]
+    assert claim.test(MADE).verdict == "undecided"
+    assert claim.test(MADE).evidence.startswith("Not tested")
+
+
+@pytest.mark.parametrize("parameters", [{"features": 256}, {"epochs_factor": 200}])
+def test_small_systems_and_short_budgets_decide_nothing(parameters):
+    results = made(**parameters)
+    names = [f"d2-4-8-{letter}" for letter in "abcd"] + [f"hd-ld-{letter}" for letter in "abde"]
+    assert {verdict(name, results) for name in names} == {"undecided"}
+
+
+def test_a_record_that_never_dies_away_says_nothing_of_its_end():
+    assert verdict("hd-ld-c", made({"batches": both(7.9)})) == "undecided"
+
+
+def test_the_page_says_who_was_stopped_early():
+    late = made({"batches": ((6.0, 3.2), (2.1, 2.0))})
+    assert "stopped early" in langevin.stopped_early(late)
+    assert "stopped early" not in langevin.stopped_early(MADE)
+    assert langevin.orders(MADE).startswith("without momentum Langevin, P-SGD, GD")
 
 
 def both(short, full=None):
@@ -80,10 +107,10 @@ BREAKS = {
     "d2-4-8-a": ({"record": both(3.9)}, "fails"),
     "d2-4-8-b": ({"none": both(2.8)}, "fails"),
     "d2-4-8-c": ({"record": ((2.7, 2.7), (1.9, 1.9))}, "fails"),
-    "d2-4-8-d": ({"batches": both(3.2)}, "fails"),
+    "d2-4-8-d": ({"batches": both(3.2)}, "partly"),
     "hd-ld-a": ({"batches": ((3.2, 2.2), (2.1, 2.0))}, "fails"),
     "hd-ld-b": ({"none": ((5.2, 2.8), (5.2, 5.0))}, "fails"),
-    "hd-ld-c": ({"constant": both(2.2)}, "fails"),
+    "hd-ld-c": ({"constant": both(1.6), "record": both(4.5)}, "fails"),
     "hd-ld-d": ({"cooling": both(4.5)}, "fails"),
     "hd-ld-e": ({"other data": both(4.5)}, "fails"),
     "hd-ld-f": ({"record x eta": both(2.7)}, "fails"),

@@ -12,7 +12,14 @@ from hdnotes.experiments.symmetric_door import LOGISTIC, Parameters, cells
 from hdnotes.findings import symmetric_door as findings
 from hdnotes.problems.phase_retrieval import door_error
 
-TEXT = Parameters(alphas=(1.0, 3.0, 5.0, 8.0), hidden_alphas=(3.0, 5.0, 8.0), data_sets=6)
+TEXT = Parameters(
+    features=1024,
+    alphas=(1.0, 3.0, 5.0, 8.0),
+    hidden_alphas=(3.0, 5.0, 8.0),
+    data_sets=6,
+    epochs_factor=2000,
+    hidden_epochs_factor=1500,
+)
 
 
 def as_said(cell: dict, momentum: str) -> float:
@@ -123,6 +130,9 @@ def test_a_claim_falls_when_its_results_do(name):
         ),
         ({"data_sets": 1, "alphas": (5.0,)}, ["d2-4-10-a", "d2-4-10-c", "d2-4-10-d", "hd-sd-b"]),
         ({"alphas": (0.1, 1.0)}, ["d2-4-10-a", "d2-4-10-e", "hd-sd-a"]),
+        ({"features": 64}, ["d2-4-10-c", "d2-4-10-e", "d2-4-11-c", "hd-sd-b", "hd-sd-e"]),
+        ({"epochs_factor": 200}, ["d2-4-10-a", "d2-4-10-c", "d2-4-10-e", "hd-sd-b"]),
+        ({"hidden_epochs_factor": 200}, ["d2-4-11-a", "d2-4-11-b", "d2-4-11-c", "hd-sd-e"]),
     ],
 )
 def test_what_was_not_run_decides_nothing(parameters, names):
@@ -169,3 +179,14 @@ def test_bars_at_one_alpha_stand_apart_and_around_it():
     assert at[:3].is_monotonic_increasing
     assert at[:3].mean() == pytest.approx(5)
     assert (at[1], at[3]) == (5, 10)
+
+
+def test_figures_are_told_in_words():
+    shown = findings.spread(findings.runs(MADE, "losses", channel=LOGISTIC), ["method"])
+    words = findings.panel_words({"logistic": shown})
+    assert words.startswith("logistic: ")
+    assert "GD 0.47 at 1, 0.41 at 3, 0.35 at 5, 0.26 at 8" in words
+    assert findings.alphas_words(MADE, "hidden") == "3, 5, 8"
+    assert "0.5 of the learning rate" in findings._rates(MADE)
+    assert "where state evolution has" in findings.beside(MADE)
+    assert findings.time_words(MADE).startswith("Medians from epoch 1,000 to ")

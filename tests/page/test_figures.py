@@ -10,7 +10,13 @@ from matplotlib.colors import to_rgb
 from hdnotes.findings.matrix_recovery_explained import RACE_FAMILIES
 from hdnotes.page import figures, style
 
-ROWS = {**style.METHODS, **style.COORDINATES}
+ROWS = {**style.METHODS, **style.COORDINATES, **style.BASES}
+#: Bases that share a panel in `egop_scalability`.
+PANELS = (
+    ("original", "random", "EGOP", "leading", "leading, random", "block"),
+    ("EGOP", "block", "leading", "leading, random", "Kronecker", "folded", "partial"),
+    ("original", "leading", "leading, random", "Kronecker", "folded", "input SVD", "partial"),
+)
 
 # Hue rotation by half a turn as browsers do it (W3C Filter Effects, feColorMatrix hueRotate).
 HALF_TURN = np.array([[-0.574, 1.43, 0.144], [0.426, 0.43, 0.144], [0.426, 1.43, -0.856]])
@@ -66,6 +72,7 @@ EVERY = {**style.METHODS, **style.LATER}
         style.COORDINATES,
         dict(enumerate(style.LEVELS)),
         *({name: EVERY[name] for name in panel} for panel in RACE_FAMILIES),
+        *({name: ROWS[name] for name in panel} for panel in PANELS),
     ],
 )
 def test_rows_differ_with_and_without_colour(rows):
@@ -127,14 +134,24 @@ def test_intervals_leave_out_what_is_unknown(ax):
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "2"]
 
 
+def test_a_bar_without_a_value_stands_alone(ax):
+    rows = [("a", 1, 2.0, 1.0, 3.0), ("a", 2, np.nan, 3.0, 5.0), ("a", 4, np.nan, 3.0, np.inf)]
+    table = pd.DataFrame(rows, columns=["series", "x", "y", "low", "high"])
+    figures.intervals(table, ax, x="x", y="y", by=("series",))
+    (alone,) = [one for one in ax.collections if one.get_linewidth()[0] == 3]
+    assert [bar.tolist() for bar in alone.get_segments()] == [[[2, 3], [2, 5]]]
+
+
 def test_success_has_a_panel_a_group_and_the_threshold_in_each():
     rows = [("one", 2.0, 0.5, 0.3, 0.7), ("two", 3.0, 1.0, 0.8, 1.0)]
     table = pd.DataFrame(rows, columns=["panel", "alpha", "share", "low", "high"])
     table = table.assign(method="GD")
-    fig, axes = figures.success(table, table.head(1), 1.1)
+    fig, axes = figures.success(table, table.head(1).assign(features=1024), 1.1)
     assert [ax.get_title(loc="left") or ax.get_title() for ax in axes] == ["one", "two"]
-    assert [len(ax.lines) for ax in axes] == [5, 4]  # a curve with two caps, circles, threshold
-    assert [text.get_text() for text in fig.legends[0].texts] == ["Bayes-optimal", "GD"]
+    # A curve with two caps and the threshold; circles, and their entry in the legend.
+    assert [len(ax.lines) for ax in axes] == [6, 4]
+    names = [text.get_text() for text in fig.legends[0].texts]
+    assert names == ["the thesis, $p = 1024$", r"GAMP, $p \to \infty$", "GD"]
     plt.close(fig)
 
 
@@ -151,6 +168,28 @@ def test_a_landscape_shows_every_path(ax):
     assert len(ax.lines) == 2
     figures.legend(ax.figure, [ax])
     assert [text.get_text() for text in ax.figure.legends[0].texts] == ["original", "EGOP"]
+
+
+def test_a_deeper_landscape_has_level_lines_nearer_to_its_minimum(ax):
+    x, y = (grid.ravel() for grid in np.meshgrid(np.linspace(-1, 1, 99), np.linspace(-1, 1, 99)))
+    surface = pd.DataFrame({"x": x, "y": y, "f": x**2 + y**2})
+    paths = pd.DataFrame({"coordinates": ["original"], "x": 0.0, "y": 1.0})
+    lowest = []
+    for depth in (10, 100):
+        figures.landscape(surface, paths, ax, x="x", y="y", value="f", depth=depth)
+        lowest.append(ax.collections[-1].levels[0])
+    np.testing.assert_allclose(lowest, [0.2, 0.02])
+
+
+def test_what_the_coordinates_do_not_move_is_a_line_with_rings(ax, trials):
+    ax = figures.equivariant(trials, ax, x="step", y="loss", log="xy")
+    lines, rings = ax.lines[:2], ax.lines[2:]
+    assert [line.get_label() for line in lines] == ["GD", "Adam"]
+    assert {ring.get_label() for ring in rings} == {"the same in EGOP coordinates"}
+    assert all(ring.get_linestyle() == "None" for ring in rings)
+    turned = trials[trials.method.eq("Adam") & trials.coordinates.eq("EGOP")]
+    np.testing.assert_allclose(rings[1].get_ydata(), turned.groupby("step").loss.median())
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
 
 
 def test_methods_share_panels_by_family_with_the_sources_points(trials):
