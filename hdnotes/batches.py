@@ -6,7 +6,7 @@ the same batches whichever trials run beside it and wherever a run is resumed.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Self
 
 import torch
@@ -265,6 +265,59 @@ class _Clock:
         clock = _Clock(self.block, self.mask[list(trials)], first, cells, self._values[kept])
         clock.done = self.done
         return clock
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Batches of several kinds at once, as masks.
+
+    Parameters
+    ----------
+    samples : samples in a data set, n
+    parts : what some of the trials see, and which these are; None is all samples
+    device : where the masks live
+
+    Examples
+    --------
+    >>> Joined(4, ((None, (1,)), (Shuffled(4, 2, (7,)), (0,)))).at(step=0).sum(1)
+    tensor([2., 4.])
+    """
+
+    samples: int
+    parts: tuple[tuple[Shuffled | Persistent | None, tuple[int, ...]], ...]
+    device: str = "cpu"
+
+    def at(self, step: int) -> Tensor:
+        """Return the mask (trials, samples) of this step, 0 or 1; the next call may change it."""
+        for part, rows in self._drawn:
+            batch = part.at(step).to(self.device)
+            if batch.is_floating_point():
+                self._mask[rows] = batch
+            else:
+                self._mask[rows] = 0
+                self._mask[rows.unsqueeze(1), batch] = 1
+        return self._mask
+
+    def take(self, trials: Sequence[int]) -> Self:
+        """Return the batches of these trials only, in this order."""
+        parts = []
+        for part, rows in self.parts:
+            place = {row: k for k, row in enumerate(rows)}
+            kept = [(k, place[trial]) for k, trial in enumerate(trials) if trial in place]
+            if kept:
+                new, old = zip(*kept, strict=True)
+                parts.append((part and part.take(old), new))
+        return type(self)(self.samples, tuple(parts), self.device)
+
+    @cached_property
+    def _mask(self) -> Tensor:
+        trials = sum(len(rows) for _, rows in self.parts)
+        return torch.ones(trials, self.samples, dtype=torch.float32, device=self.device)
+
+    @cached_property
+    def _drawn(self) -> list[tuple[Shuffled | Persistent, Tensor]]:
+        """The parts that draw, with their rows."""
+        return [(part, torch.tensor(rows, device=self.device)) for part, rows in self.parts if part]
 
 
 def redraw_rate(learning_rate: float, fraction: float, persistence: float) -> float:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
+from math import gcd
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -86,30 +87,31 @@ def train_long(
     problem: Any,
     start: Tensor,
     settings: Sequence[Setting],
-    steps: int,
+    steps: int | Sequence[int],
     *,
     batches: Source | None = None,
     noise: Source | None = None,
     project: Callable[[Tensor], None] | None = None,
     stop: Look | None = None,
-    every: int = 1,
+    every: int | Sequence[int] = 1,
     record: Tensor | None = None,
     observe: Mapping[str, Look] | None = None,
     chunk_bytes: int | None = None,
 ) -> LongRun:
-    """Train every trial of ``problem`` for at most ``steps`` updates.
+    """Train every trial of ``problem`` for at most its ``steps`` updates.
 
     Parameters
     ----------
     problem : T trials
     start : first points (trials, parameters); not changed
     settings : method and learning rate of each trial
-    steps : updates of each trial
+    steps : updates, one number for all trials or one a trial
     batches : what each step sees; None is all samples
     noise : what is added to the point after each update, (trials, parameters)
     project : changes the point in place after that
     stop : True ends a trial before its next update; asked at every ``every``-th step
-    every : steps from question to question; divergence is looked for then, too
+    every : steps from question to question, one number for all trials or one a trial; divergence
+        is looked for then, too
     record : steps to record, ascending; by default the last one
     observe : measures at the recorded steps, on the trials that are still in the batch
     chunk_bytes : data trained together; default: what the cache holds on a CPU, all on a GPU
@@ -120,20 +122,27 @@ def train_long(
         If shapes and numbers of trials disagree, or ``every`` is below 1.
     """
     trials = len(problem.data_of)
-    if tuple(start.shape) != (trials, problem.parameters) or len(settings) != trials or every < 1:
+    ends, pauses = _of_each(steps, trials), _of_each(every, trials)
+    if tuple(start.shape) != (trials, problem.parameters) or len(settings) != trials:
         raise ValueError(
-            f"start has shape {tuple(start.shape)}, settings has length {len(settings)} and every "
-            f"= {every}; the problem needs {(trials, problem.parameters)}, {trials} and at least 1"
+            f"start has shape {tuple(start.shape)} and settings has length {len(settings)}; the "
+            f"problem needs {(trials, problem.parameters)} and {trials}"
         )
-    record = torch.tensor([steps]) if record is None else record
+    if len(ends) != trials or len(pauses) != trials or min(pauses) < 1:
+        raise ValueError(
+            f"steps = {steps} and every = {every} have to be one number, or {trials}, one a trial, "
+            "and every at least 1"
+        )
+    record = torch.tensor([max(ends)]) if record is None else record
     on_cpu = start.device.type == "cpu"
     budget = chunk_bytes or (devices.cache_bytes() if on_cpu else devices.UNLIMITED)
     order, runs = [], []
     for chunk in by_data_set(problem, budget):
-        rows = sorted(chunk, key=lambda t: (repr(settings[t]), problem.data_of[t]))
+        rows = sorted(chunk, key=lambda t: (problem.data_of[t], repr(settings[t])))
         chunk_run = _Run(
             start[rows],
             [settings[t] for t in rows],
+            [(ends[t], pauses[t]) for t in rows],
             record,
             observe or {},
             checkpoints.slot(),
@@ -142,14 +151,16 @@ def train_long(
             problem.take(rows),
             batches and batches.take(rows),
             noise and noise.take(rows),
-            steps,
-            every,
             stop,
             project,
         )
         order += rows
         runs.append(chunk_run)
     return _merged(runs, order)
+
+
+def _of_each(number: int | Sequence[int], trials: int) -> list[int]:
+    return [number] * trials if isinstance(number, int) else list(number)
 
 
 def by_data_set(problem: Any, budget: int) -> list[list[int]]:
@@ -167,6 +178,7 @@ class _Run:
         self,
         start: Tensor,
         settings: Sequence[Setting],
+        looks: Sequence[tuple[int, int]],
         record: Tensor,
         observe: Mapping[str, Look],
         path: Path | None,
@@ -174,6 +186,7 @@ class _Run:
         self.settings, self.record, self.observe, self.path = settings, record, observe, path
         self.place = {int(step): k for k, step in enumerate(record)}
         count = len(start)
+        self.ends, self.every = torch.tensor(looks, dtype=torch.long).view(count, 2).T
         self.step, self.left = 0, list(range(count))
         self.before = torch.zeros_like(start)
         self.point, self.steps = start.clone(), torch.zeros(count, dtype=torch.long)
@@ -187,8 +200,6 @@ class _Run:
         problem: Any,
         batches: Source | None,
         noise: Source | None,
-        steps: int,
-        every: int,
         stop: Look | None,
         project: Callable[[Tensor], None] | None,
     ) -> None:
@@ -196,6 +207,7 @@ class _Run:
         problem = problem.take(self.left)
         batches, noise = batches and batches.take(self.left), noise and noise.take(self.left)
         saved = time.monotonic()
+        pause, ends = self._pauses()
         while self.left:
             if time.monotonic() - saved > PAUSE_S:
                 self._save()
@@ -206,11 +218,12 @@ class _Run:
             if self.step in self.place:
                 k = self.place[self.step]
                 self._write(visit, slice(k, k + 1), list(range(len(self.left))))
-            if self.step % every == 0 or self.step == steps:
-                kept = self._check(visit, self.step == steps, stop)
+            if self.step % pause == 0 or self.step in ends:
+                kept = self._check(visit, stop)
                 if not kept:
                     break
                 if len(kept) < len(problem.data_of):
+                    pause, ends = self._pauses()
                     problem, gradient = problem.take(kept), gradient[kept]
                     batches, noise = batches and batches.take(kept), noise and noise.take(kept)
             self.rows.step(gradient)
@@ -222,11 +235,18 @@ class _Run:
         if self.path is not None:
             self._save()
 
-    def _check(self, visit: Visit, last: bool, stop: Look | None) -> list[int]:
+    def _pauses(self) -> tuple[int, set[int]]:
+        """Return a number that divides every look at a trial that is left; and their ends."""
+        return gcd(*self.every[self.left].tolist()), {*self.ends[self.left].tolist()}
+
+    def _check(self, visit: Visit, stop: Look | None) -> list[int]:
         """Let trials leave that are done; return the rows that stay."""
+        device = visit.point.device
+        last = (self.ends[self.left] == visit.step).to(device)
+        due = last | (visit.step % self.every[self.left] == 0).to(device)
         finite = visit.point.isfinite().all(1) & visit.loss.isfinite()
-        met = torch.zeros_like(finite) if stop is None else stop(visit) & finite
-        leaving = torch.ones_like(finite) if last else met | ~finite
+        met = torch.zeros_like(finite) if stop is None else stop(visit) & finite & due
+        leaving = last | met | ~finite & due
         if not leaving.any():
             return list(range(len(leaving)))
         gone = leaving.nonzero().flatten().tolist()

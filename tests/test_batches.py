@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hdnotes.batches import BLOCK, Drawn, Persistent, redraw_rate
+from hdnotes.batches import BLOCK, Drawn, Joined, Persistent, Shuffled, redraw_rate
 
 N, B, RATE = 4000, 0.25, 0.02
 
@@ -92,3 +92,29 @@ def test_drawn_rows_come_with_replacement_and_from_the_trial_alone() -> None:
     assert counts.min() > 80  # 120 each, give or take 10
     assert (steps[1:, 1] == steps[:-1, 1]).float().mean() > 0.1  # the same twice in a row
     assert torch.equal(rows.take([1]).at(599), steps[599, [1]])
+
+
+def test_kinds_of_batches_are_masks_side_by_side():
+    shuffled = Shuffled(10, 3, (5, 6))
+    persistent = Persistent(10, 0.5, (0.2, 0.2), (7, 8))
+    joined = Joined(10, ((None, (1,)), (shuffled, (4, 0)), (persistent, (2, 3))))
+    for step in (0, 1, 2, 300):
+        mask = joined.at(step).clone()
+        assert mask[1].eq(1).all()
+        for row, chunk in zip((4, 0), shuffled.at(step), strict=True):
+            assert mask[row].nonzero().flatten().tolist() == chunk.sort().values.tolist()
+        assert torch.equal(mask[2:4], persistent.at(step))
+
+
+def test_some_trials_of_several_kinds_see_what_they_saw_before():
+    parts = (
+        (None, (0, 3)),
+        (Shuffled(10, 3, (5,)), (2,)),
+        (Persistent(10, 0.5, (0.2,), (7,)), (1,)),
+    )
+    joined = Joined(10, parts)
+    before = [joined.at(step).clone() for step in range(4)]
+    for trials in ([3, 1], [2], [1, 2, 0]):
+        some = joined.take(trials)
+        for step in range(4):
+            assert torch.equal(some.at(step), before[step][trials])

@@ -318,11 +318,17 @@ def test_small_data_sets_are_taken_together_and_large_ones_one_by_one():
 
 
 @pytest.mark.parametrize(
-    "change", [{"start": torch.zeros(3, P)}, {"settings": [METHODS["SGD"]]}, {"every": 0}]
+    ("change", "message"),
+    [
+        ({"start": torch.zeros(3, P)}, r"the problem needs \(4, 10\) and 4"),
+        ({"settings": [METHODS["SGD"]]}, r"the problem needs \(4, 10\) and 4"),
+        ({"every": 0}, "every at least 1"),
+        ({"steps": [3, 3]}, "one number, or 4, one a trial"),
+    ],
 )
-def test_arguments_that_disagree_are_refused(change):
+def test_arguments_that_disagree_are_refused(change, message):
     given = {"start": starts(), "settings": [METHODS["SGD"]] * 4, "steps": 3, **change}
-    with pytest.raises(ValueError, match=r"the problem needs \(4, 10\), 4 and at least 1"):
+    with pytest.raises(ValueError, match=message):
         train_long(make(), **given)
 
 
@@ -342,3 +348,35 @@ def test_the_document_settings_recover_the_teacher():
     )
     assert run.outcome == ["stopped"] * 3
     assert int(run.steps.median()) in range(100, 1001)
+
+
+def test_trials_have_their_own_budgets_and_looks():
+    budgets, pauses = [7, 12, 12, 30], [3, 4, 5, 10]
+    looked = []
+
+    def never(visit):
+        looked.append(visit.step)
+        return torch.zeros(len(visit.point), dtype=torch.bool)
+
+    settings = [METHODS["SGD"]] * 4
+    together = train_long(make(), starts(), settings, budgets, stop=never, every=pauses)
+    assert together.steps.tolist() == budgets
+    assert together.outcome == ["budget"] * 4
+    assert looked[:7] == [0, 1, 2, 3, 4, 5, 6]  # every step may be somebody's
+    assert looked[-3:] == [10, 20, 30] or looked[-2:] == [20, 30]
+    for trial, budget in enumerate(budgets):
+        alone = train_long(make().take([trial]), starts()[[trial]], settings[:1], budget)
+        torch.testing.assert_close(together.point[trial], alone.point[0], rtol=1e-5, atol=1e-6)
+
+
+def test_a_trial_is_stopped_at_its_own_looks_only():
+    run = train_long(
+        make(),
+        starts(),
+        [METHODS["SGD"]] * 4,
+        20,
+        stop=lambda visit: torch.full((len(visit.point),), visit.step > 0),
+        every=[2, 3, 5, 30],
+    )
+    assert run.steps.tolist() == [2, 3, 5, 20]
+    assert run.outcome == ["stopped"] * 4

@@ -9,7 +9,7 @@ the chapter `phase_retrieval`, whatever the loss (see `students`).
             sum x x^T, that of the quadratic loss 4 sum (w* . x)^2 x x^T
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,9 +17,9 @@ import pandas as pd
 from torch import Tensor
 
 from hdnotes.experiments.parameters import parameter
-from hdnotes.experiments.students import curve_point, final_errors, grouped
+from hdnotes.experiments.students import alike, curve_point, final_errors, grouped, held_bytes
 from hdnotes.long_training import Visit
-from hdnotes.problems.phase_retrieval import sample_count
+from hdnotes.store.sweep import Joint
 
 NAME = "absolute_loss"
 VERSION = 1
@@ -44,7 +44,7 @@ class Parameters:
     )
     features: int = parameter(64, at_least=8, help="p")
     alphas: tuple[float, ...] = parameter(
-        (3.0, 5.0, 8.0, 10.0), above=0, unit="samples per p", help="of every curve"
+        (2.0, 3.0, 4.0, 5.0, 8.0, 10.0), above=0, unit="samples per p", help="of every curve"
     )
     data_sets: int = parameter(10, at_least=1, help="data sets of each point; the source had 1")
     starts: int = parameter(2, at_least=1, unit="trials", help="starts on each data set")
@@ -111,10 +111,8 @@ def _point(p: Parameters, alpha: float, batches: str, **change: Any) -> Iterator
 
 
 def memory(p: Parameters) -> int:
-    """Return the peak bytes: data sets and test points, and every trial's activations."""
-    n, width = sample_count(max(p.alphas), p.features), p.features
-    trials = 2 * p.data_sets * p.starts
-    return (4 * p.data_sets + 16) * (n + 2000) * width + 60 * trials * n + 2**29
+    """Return the peak bytes of the students that are trained together."""
+    return held_bytes(cells(p))
 
 
 def quadratic_error(visit: Visit) -> Tensor:
@@ -122,8 +120,8 @@ def quadratic_error(visit: Visit) -> Tensor:
     return replace(visit.problem, channel=QUADRATIC).test_error(visit.point)
 
 
-def _students(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
-    return final_errors(cell, device, observe={"quadratic_error": quadratic_error})
+def _students(cells: Sequence[dict[str, Any]], device: str) -> list[dict[str, pd.DataFrame]]:
+    return final_errors(cells, device, observe={"quadratic_error": quadratic_error})
 
 
-RUNS = {"loss": _students, "rate": _students}
+RUNS = dict.fromkeys(PARTS, Joint(_students, alike))

@@ -12,7 +12,7 @@ Methods differ in their class and settings only: data, starts and batches of a t
 for all. The switch rate of P-SGD is held at the source's whatever the learning rate.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -28,10 +28,14 @@ from hdnotes.batches import Persistent, Shuffled
 from hdnotes.experiments.parameters import parameter
 from hdnotes.experiments.students import (
     ERRORS,
+    alike,
+    alike_in_time,
     draw_problem,
     epochs,
     final_errors,
+    held_bytes,
     learning_curves,
+    setting,
     start_names,
     steps_an_epoch,
     trials_of,
@@ -40,7 +44,8 @@ from hdnotes.long_training import Visit, train_long
 from hdnotes.measures.batch_noise import carried_noise
 from hdnotes.optimizers import Lockstep, Method
 from hdnotes.problems.on_sphere import on_sphere
-from hdnotes.problems.phase_retrieval import PhaseRetrieval, draw_start, project, sample_count
+from hdnotes.problems.phase_retrieval import PhaseRetrieval, draw_start, project
+from hdnotes.store.sweep import Joint
 
 NAME = "adam_dynamics"
 VERSION = 1
@@ -111,7 +116,7 @@ class Parameters:
     alphas: tuple[float, ...] = parameter(
         (3.5, 5.0), above=0, unit="samples per p", help="the others of the success curves"
     )
-    rates: int = parameter(5, at_least=1, help="learning rates tried, half a decade apart")
+    rates: int = parameter(7, at_least=1, help="learning rates tried, half a decade apart")
     search_sets: int = parameter(4, at_least=1, help="data sets of the search")
     search_starts: int = parameter(1, at_least=1, unit="trials", help="starts on each of them")
     judge_sets: int = parameter(10, at_least=1, help="data sets of the judgement")
@@ -260,33 +265,38 @@ def student(cell: Mapping[str, Any], variants: list[str], **change: Any) -> dict
 
 
 def memory(p: Parameters) -> int:
-    """Return the peak bytes: data sets and test points, and every trial's activations."""
-    needed = 0
-    for cell in cells(p):
-        n, width, d = (
-            sample_count(cell["alpha"], cell["features"]),
-            cell["features"],
-            cell["hidden"],
-        )
-        sets = max(cell.get("sets", 0), p.search_sets, p.judge_sets)
-        trials = max(p.rates * p.search_sets * p.search_starts, p.judge_sets * p.judge_starts)
-        trials = max(trials, 2 * cell.get("sets", 0) * cell.get("starts", 0) * len(FLOOR_RATES))
-        activations = 4 * trials * ((3 * d + 4) * n + 9 * d * width)
-        needed = max(needed, 4 * (sets + 4) * (n + 2000) * width + activations)
-    return needed + 2**29
+    """Return the peak bytes of the students that are trained together."""
+    race = {
+        "momenta": range(p.rates),
+        "sets": max(p.search_sets, p.judge_sets),
+        "starts": max(p.search_starts, p.judge_starts),
+    }
+    return held_bytes(
+        {"momenta": FLOOR_RATES, **cell, **(race if cell["kind"] == "race" else {})}
+        for cell in cells(p)
+    )
 
 
 # --- learning curves, and the race ----------------------------------------------------------------
 
 
-def _curves(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
-    """Return a row a trial and recorded epoch, of Adam or of P-SGD with and without momentum."""
-    if cell["method"] == "Adam":
-        whole = student(cell, ["none"])
-        adam = Method("Adam")(ADAM_RATE * cell["hidden"])
-        curves = learning_curves(whole, device, [adam] * len(trials_of(whole)), records=80)
-        return {"curves": curves["curves"].assign(method="Adam")}
-    return learning_curves(student(cell, ["none", "standard"]), device, records=80)
+def _curves(cells: Sequence[dict[str, Any]], device: str) -> list[dict[str, pd.DataFrame]]:
+    """Return each cell's learning curves: of Adam, or of P-SGD with and without momentum."""
+    students, settings = [], []
+    for cell in cells:
+        adam = cell["method"] == "Adam"
+        students.append(student(cell, ["none"] if adam else ["none", "standard"]))
+        settings += [
+            Method("Adam")(ADAM_RATE * cell["hidden"])
+            if adam
+            else setting(momentum, MOMENTUM, PERSISTENT_RATE * cell["hidden"])
+            for momentum in trials_of(students[-1])["momentum"]
+        ]
+    found = learning_curves(students, device, settings, records=80)
+    for cell, tables in zip(cells, found, strict=True):
+        if cell["method"] == "Adam":
+            tables["curves"]["method"] = tables["runs"]["method"] = "Adam"
+    return found
 
 
 def tried_rates(method: str, rates: int) -> list[float]:
@@ -301,29 +311,39 @@ def tried_rates(method: str, rates: int) -> list[float]:
     return [middle * 10 ** ((k - (rates - 1) // 2) / 2) for k in range(rates)]
 
 
-def _tuned(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
-    """Search the learning rate with the least mean error on some data sets; judge it on others."""
-    rates = tried_rates(cell["method"], cell["rates"])
-    search = _ends(cell, device, rates, "search", first_set=SEARCH_SETS)
-    mean = search.groupby("rate").test_error.mean()
-    best = float(mean.idxmin())
-    edge = best in (rates[0], rates[-1])
-    judged = _ends(cell, device, [best], "judge", first_set=0)
-    return {"search": search, "race": judged.assign(at_edge=edge)}
+def _tuned(cells: Sequence[dict[str, Any]], device: str) -> list[dict[str, pd.DataFrame]]:
+    """Search each learning rate with the least mean error on some data sets; judge on others."""
+    tried = [tried_rates(cell["method"], cell["rates"]) for cell in cells]
+    searches = _ends(cells, device, tried, "search", first_set=SEARCH_SETS)
+    best = [float(search.groupby("rate").test_error.mean().idxmin()) for search in searches]
+    judged = _ends(cells, device, [[rate] for rate in best], "judge", first_set=0)
+    return [
+        {"search": search, "race": race.assign(at_edge=rate in (rates[0], rates[-1]))}
+        for search, race, rate, rates in zip(searches, judged, best, tried, strict=True)
+    ]
 
 
 def _ends(
-    cell: dict[str, Any], device: str, rates: list[float], part: str, first_set: int
-) -> pd.DataFrame:
-    """Return a row a learning rate, data set and start, with the errors at its end."""
-    _, optimizer, settings = RACE[cell["method"]]
-    sizes = {"sets": cell[f"{part}_sets"], "starts": cell[f"{part}_starts"]}
-    whole = student(cell, [repr(rate) for rate in rates], first_set=first_set, **sizes)
-    variants = trials_of(whole)["momentum"]
-    chosen = [Method(optimizer, settings)(float(rate)) for rate in variants]
-    table = final_errors(whole, device, chosen)["runs"]
-    table = table.assign(rate=table["momentum"].astype(float))
-    return table.drop(columns=["momentum", "method", "sampled_error"])
+    cells: Sequence[dict[str, Any]],
+    device: str,
+    tried: Sequence[list[float]],
+    part: str,
+    first_set: int,
+) -> list[pd.DataFrame]:
+    """Return, for each cell, a row a learning rate, data set and start, with the errors there."""
+    students, settings = [], []
+    for cell, rates in zip(cells, tried, strict=True):
+        _, optimizer, given = RACE[cell["method"]]
+        sizes = {"sets": cell[f"{part}_sets"], "starts": cell[f"{part}_starts"]}
+        students.append(student(cell, [repr(one) for one in rates], first_set=first_set, **sizes))
+        chosen = trials_of(students[-1])["momentum"].astype(float)
+        settings += [Method(optimizer, given)(rate) for rate in chosen]
+    return [
+        runs.assign(rate=runs["momentum"].astype(float)).drop(
+            columns=["momentum", "method", "sampled_error"]
+        )
+        for runs in (tables["runs"] for tables in final_errors(students, device, settings))
+    ]
 
 
 # --- what explains it -----------------------------------------------------------------------------
@@ -429,8 +449,8 @@ def _floor(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
 
 
 RUNS = {
-    "dynamics": _curves,
-    "race": _tuned,
+    "dynamics": Joint(_curves, alike_in_time),
+    "race": Joint(_tuned, alike),
     "motion": _motion,
     "noise": _noise,
     "floor": _floor,

@@ -22,21 +22,22 @@ from hdnotes import seeds
 from hdnotes.experiments.parameters import parameter
 from hdnotes.experiments.students import (
     ERRORS,
+    alike,
+    alike_in_time,
     curve_point,
     draw_problem,
     epochs,
     final_errors,
     grouped,
+    held_bytes,
     last_batches,
-    method_name,
-    steps_an_epoch,
+    learning_curves,
     train_students,
 )
 from hdnotes.long_training import Visit
 from hdnotes.measures import lanczos
 from hdnotes.measures.hessian import Hessian, hessian
-from hdnotes.problems.phase_retrieval import sample_count
-from hdnotes.training import record_steps
+from hdnotes.store.sweep import Joint
 
 NAME = "hidden_units"
 VERSION = 1
@@ -89,7 +90,7 @@ class Parameters:
     curve_alphas: tuple[float, ...] = parameter(
         (2.5, 5.0), above=0, unit="samples per p", help="of Figure 4.5; the first one's is 4.6"
     )
-    curve_sets: int = parameter(2, at_least=1, help="data sets of Figures 4.5 and 4.6")
+    curve_sets: int = parameter(5, at_least=1, help="data sets of Figures 4.5 and 4.6")
     curve_starts: int = parameter(3, at_least=1, unit="trials", help="starts on each of them")
     curve_epochs_factor: float = parameter(
         600, above=0, unit="epochs", help="budget of Figures 4.5 and 4.6 over log2(p + 1)"
@@ -125,6 +126,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "patient_alphas": (2.0, 2.3, 2.5),
         "epochs_factor": 2000,
         "curve_features": 1024,
+        "curve_sets": 2,
         "units": (1, 2, 5, 10),
         "curve_epochs_factor": 10_000,
         "rate_factors": (2.0, 4.0, 8.0),
@@ -192,7 +194,10 @@ def _by_set(
     factor: float = 1.0,
     **change: Any,
 ) -> Iterator[dict[str, Any]]:
-    """Yield a cell for each data set, where P-SGD switches at the same rate for every d and eta."""
+    """Yield cells where P-SGD switches at the same rate for every d and eta.
+
+    A spectrum's holds one data set.
+    """
     scale = hidden * factor
     shared: dict[str, Any] = {
         "hidden": hidden,
@@ -204,48 +209,30 @@ def _by_set(
         "factor": factor,
     }
     cell = curve_point(p, p.curve_features, batches=batches, **shared | change)
-    yield from grouped(cell, p.curve_sets, ())
+    yield from grouped(cell, p.curve_sets, () if cell["kind"] == "spectrum" else SETS_A_CELL[:1])
 
 
 def memory(p: Parameters) -> int:
-    """Return the peak bytes: data and activations of a cell, or the matrices of a spectrum."""
-    needed = 0
-    for cell in cells(p):
-        n, width = sample_count(cell["alpha"], cell["features"]), cell["features"]
-        hidden = cell["hidden"]
-        trials = cell["sets"] * cell["starts"] * len(cell["momenta"])
-        draws = 16 * (n + 2000) * width
-        rows = trials * (16 * n * (hidden + 3) + 24 * hidden * width)
-        size = hidden * width
-        kept = 8 * (8 * size**2 if size <= EXACT else PROBES * STEPS * size)
-        spectrum = kept if cell["kind"] == "spectrum" else 0
-        needed = max(needed, 4 * cell["sets"] * (n + 2000) * width + draws + rows + spectrum)
-    return needed + 2**29
+    """Return the peak bytes: students that are trained together, or the matrices of a spectrum."""
+    wanted = cells(p)
+    sizes = [cell["hidden"] * cell["features"] for cell in wanted if cell["kind"] == "spectrum"]
+    matrices = [8 * (8 * size**2 if size <= EXACT else PROBES * STEPS * size) for size in sizes]
+    return held_bytes(wanted) + max(matrices, default=0)
 
 
 # --- Figure 4.5 ----------------------------------------------------------------------------------
 
 
-def curves(cell: dict[str, Any], device: str, **options: Any) -> dict[str, pd.DataFrame]:
+def curves(
+    cells: Sequence[dict[str, Any]], device: str, **options: Any
+) -> list[dict[str, pd.DataFrame]]:
     """Return ``runs``, each student's end, and ``curves``, its errors at epochs even in log."""
-    record = record_steps(cell["epochs"], RECORDS)
-    per_epoch = steps_an_epoch(cell["batches"], cell["batch_fraction"])
-    looks: dict[str, Any] = {"record": record * per_epoch, "observe": ERRORS}
-    trials, run = train_students(cell, device, **looks, **options)
-    method = method_name(cell["batches"], cell["momenta"][0])
-    trials = trials.assign(method=method)
-    seen = {name: value.cpu().numpy() for name, value in run.observed.items()}
-    runs = trials.assign(**{name: value[:, -1] for name, value in seen.items()})
-    rows = trials.loc[trials.index.repeat(len(record))].reset_index(drop=True)
-    error = seen["test_error"].flatten().astype(np.float32)
-    rows = rows.assign(epoch=np.tile(record.numpy(), len(trials)), test_error=error)
-    inside = rows[rows.epoch.between(1, rows.epochs)]
-    return {"runs": runs, "curves": inside.drop(columns=["epochs", "outcome"])}
+    return learning_curves(cells, device, records=RECORDS, **options)
 
 
-def tail(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
+def tail(cells: Sequence[dict[str, Any]], device: str) -> list[dict[str, pd.DataFrame]]:
     """Return the same of runs that nothing stops."""
-    return curves(cell, device, stop=_never)
+    return curves(cells, device, stop=_never)
 
 
 def _never(visit: Visit) -> Tensor:
@@ -257,13 +244,13 @@ def _never(visit: Visit) -> Tensor:
 
 def spectra(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     """Return ``hessians``, a row a Hessian, and ``spectra``, its eigenvalues at even shares."""
-    trials, run = train_students(cell, device, observe=ERRORS)
-    problem, method = draw_problem(cell, device), method_name(cell["batches"], cell["momenta"][0])
+    trials, run = train_students([cell], device, observe=ERRORS)
+    problem = draw_problem(cell, device)
     last = {name: value[:, -1].cpu().numpy() for name, value in run.observed.items()}
     halves = last_batches(cell, device, run.steps.tolist())
     found: list[tuple[dict[str, Any], pd.DataFrame]] = []
-    for k, end in enumerate(trials.assign(**last).to_dict("records")):
-        whole = {"method": method, "samples": "all", **end}
+    for k, end in enumerate(trials.drop(columns="cell").assign(**last).to_dict("records")):
+        whole = {"samples": "all", **end}
         found += _spectrum(whole, hessian(problem, run.point[k]), problem.samples)
         if halves is not None:
             half, count = hessian(problem, run.point[k], halves[k]), int(halves[k].sum())
@@ -315,10 +302,8 @@ def _share(which: Tensor, weights: Tensor) -> float:
 
 
 RUNS = {
-    "success": final_errors,
-    "patient": final_errors,
-    "curve": curves,
-    "rate": curves,
-    "tail": tail,
+    **dict.fromkeys(("success", "patient"), Joint(final_errors, alike)),
+    **dict.fromkeys(("curve", "rate"), Joint(curves, alike_in_time)),
+    "tail": Joint(tail, alike_in_time),
     "spectrum": spectra,
 }

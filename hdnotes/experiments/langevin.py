@@ -29,7 +29,6 @@ from hdnotes.experiments.parameters import parameter
 from hdnotes.experiments.students import (
     draw_problem,
     epochs,
-    method_name,
     start_names,
     steps_an_epoch,
     train_students,
@@ -68,7 +67,7 @@ class Parameters:
     data_sets: int = parameter(4, at_least=2, help="data sets of each point")
     starts: int = parameter(5, at_least=1, unit="trials", help="starts on each data set")
     epochs_factor: float = parameter(
-        200, above=0, unit="epochs", help="epochs of P-SGD that are recorded, over log2(p + 1)"
+        400, above=0, unit="epochs", help="epochs of P-SGD that are recorded, over log2(p + 1)"
     )
     longer: float = parameter(5, at_least=2, help="a run's budget over these epochs")
     learning_rate: float = parameter(0.005, above=0, help="eta")
@@ -185,6 +184,7 @@ def _other_data(rho: Tensor, cell: Mapping[str, Any]) -> Tensor:
 
 #: Noise -> (record (trials, steps), cell) -> lengths of what is added (trials, steps).
 LENGTHS: Mapping[str, Callable[[Tensor, Mapping[str, Any]], Tensor]] = {
+    NO_NOISE: lambda rho, cell: torch.zeros_like(rho),
     RECORD: lambda rho, cell: rho,
     "record x eta": lambda rho, cell: cell["learning_rate"] * rho,
     "constant": _constant,
@@ -197,26 +197,28 @@ LENGTHS: Mapping[str, Callable[[Tensor, Mapping[str, Any]], Tensor]] = {
 
 
 def compare(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
-    """Return ``runs``, a row a run at its end, and ``curves``, a few runs along their way."""
+    """Return ``runs``, a row a run at its end, and ``curves``, a few runs along their way.
+
+    All noises are added in one run, a group of trials each.
+    """
     persistent, full = ({**cell, "batches": name} for name in ("persistent", "full"))
     steps = cell["recorded"] * steps_an_epoch("persistent", cell["batch_fraction"])
     looks: dict[str, Any] = {"record": torch.arange(steps), "observe": {"rho": change}}
-    trials, run = train_students(persistent, device, **looks)
+    trials, run = train_students([persistent], device, **looks)
     rho = record_of(run)
-    tables = [_ends(persistent, trials, run, "batches")]
+    ends = [_ends(persistent, trials, run)]
+    noises = cell["noises"]
+    lengths = torch.cat([LENGTHS[noise](rho, cell) for noise in noises])
     streams = tuple(seeds.seed(*name, "noise") for name in start_names(cell, trials))
-    curves = []
-    for noise in cell["noises"]:
-        lengths = LENGTHS[noise](rho, cell) if noise != NO_NOISE else rho[:, :0]
-        added = Directions(lengths, cell["features"], streams)
-        when = record_steps(cell["epochs"], RECORDS)
-        looks = {"record": when, "observe": {"test_error": _error}}
-        trials, run = train_students(full, device, noise=added, **looks)
-        tables.append(_ends(full, trials, run, noise))
-        curves.append(_curves(trials, run, when, lengths).assign(noise=noise))
+    added = Directions(lengths, cell["features"], streams * len(noises))
+    when = record_steps(cell["epochs"], RECORDS)
+    looks = {"record": when, "observe": {"test_error": _error}}
+    trials, run = train_students([full] * len(noises), device, noise=added, **looks)
+    trials["noise"] = [noises[number] for number in trials["cell"]]
+    ends.append(_ends(full, trials, run))
     return {
-        "runs": pd.concat(tables, ignore_index=True),
-        "curves": pd.concat(curves, ignore_index=True),
+        "runs": pd.concat(ends, ignore_index=True),
+        "curves": _curves(trials, run, when, lengths),
     }
 
 
@@ -224,15 +226,18 @@ def _error(visit: Visit) -> Tensor:
     return visit.problem.test_error(visit.point)
 
 
-def _ends(cell: dict[str, Any], trials: pd.DataFrame, run: LongRun, noise: str) -> pd.DataFrame:
+def _ends(cell: dict[str, Any], trials: pd.DataFrame, run: LongRun) -> pd.DataFrame:
     """Return a row a trial: what it is called, and its errors and overlap at its end."""
     sets = (trials["set"] - cell["first_set"]).tolist()
     problem = draw_problem(cell, str(run.point.device)).take(sets)
-    plain = noise in (NO_NOISE, "batches")
-    names = [method_name(cell["batches"], momentum) for momentum in trials["momentum"]]
-    return trials.assign(
-        method=[name if plain else name.replace("GD", LANGEVIN) for name in names],
-        noise=noise,
+    noises = trials["noise"] if "noise" in trials else ["batches"] * len(trials)
+    names = [
+        name if noise in (NO_NOISE, "batches") else name.replace("GD", LANGEVIN)
+        for name, noise in zip(trials["method"], noises, strict=True)
+    ]
+    return trials.drop(columns="cell").assign(
+        method=names,
+        noise=noises,
         test_error=problem.test_error(run.point).cpu().numpy(),
         training_error=problem.training_error(run.point).double().cpu().numpy(),
         overlap=problem.overlap(run.point).amax(1).cpu().numpy(),
@@ -248,7 +253,7 @@ def _curves(trials: pd.DataFrame, run: LongRun, when: Tensor, lengths: Tensor) -
         rho = lengths[row].cpu()
         added = [float(rho[t]) if t < len(rho) else 0.0 for t in kept.tolist()]
         error = run.observed["test_error"][row, : len(kept)].cpu().numpy()
-        named = {name: trial[name] for name in ("momentum", "set", "start")}
+        named = {name: trial[name] for name in ("momentum", "set", "start", "noise")}
         parts.append(pd.DataFrame({**named, "epoch": kept, "test_error": error, "length": added}))
     return pd.concat(parts, ignore_index=True)
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hdnotes.experiments.parameters import parameter
-from hdnotes.experiments.students import curve_point, final_errors, grouped
-from hdnotes.problems.phase_retrieval import sample_count
+from hdnotes.experiments.students import alike, curve_point, final_errors, grouped, held_bytes
+from hdnotes.store.sweep import Joint
 
 NAME = "phase_retrieval"
 VERSION = 1
@@ -53,7 +53,7 @@ class Parameters:
         (3.0, 4.0, 5.0, 6.0, 8.0), above=0, unit="samples per p", help="of SGD and GD"
     )
     rate_alphas: tuple[float, ...] = parameter(
-        (2.0, 3.0, 4.5), above=0, unit="samples per p", help="of Figure 4.3"
+        (2.0, 2.5, 3.0, 4.0), above=0, unit="samples per p", help="of Figure 4.3"
     )
     data_sets: int = parameter(4, at_least=1, help="data sets of each point")
     near_data_sets: int = parameter(
@@ -168,14 +168,8 @@ def _persistent(
 
 
 def memory(p: Parameters) -> int:
-    """Return the peak bytes: data sets and test points, and every trial's activations."""
-    needed = 0
-    for cell in cells(p):
-        n, width = sample_count(cell["alpha"], cell["features"]), cell["features"]
-        trials = cell["sets"] * cell["starts"] * len(cell["momenta"])
-        draws = 16 * (n + 2000) * width
-        needed = max(needed, 4 * cell["sets"] * (n + 2000) * width + draws + 40 * trials * n)
-    return needed + 2**29
+    """Return the peak bytes of the students that are trained together."""
+    return held_bytes(cells(p))
 
 
-RUNS = {"success": final_errors, "check": final_errors}
+RUNS = dict.fromkeys(("success", "check"), Joint(final_errors, alike))

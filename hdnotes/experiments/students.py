@@ -17,15 +17,17 @@ and it may hold
 
     instances                        the channel under whose name data, starts and batches are drawn
     momentum_rate                    eta of the trials with momentum
+    factor, method                   names, and no more
 
 Data set k at (channel, p, n) is the same in every cell and chapter, and so is its start j. With
 *instances* the labels are still those of ``channel``: *quadratic* instances with the absolute
-channel are the data and starts of the chapter `phase_retrieval`, seen through |w* . x|. A chapter
-whose steps are not torch's SGD, whose points are disturbed by noise or whose runs end
-otherwise says so to `train_students`.
+channel are the data and starts of the chapter `phase_retrieval`, seen through |w* . x|. Cells that
+differ in nothing but `OWN` are trained together: the more students share a pass over the data, the
+less each costs. A chapter whose steps are not torch's SGD, whose points are disturbed by noise or
+whose runs end otherwise says so to `train_students`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import ceil, log2
@@ -37,7 +39,7 @@ import torch
 from torch import Tensor
 
 from hdnotes import seeds
-from hdnotes.batches import Persistent, Shuffled, redraw_rate
+from hdnotes.batches import Joined, Persistent, Shuffled, redraw_rate
 from hdnotes.long_training import LongRun, Look, Source, Visit, train_long
 from hdnotes.optimizers import Method, Setting
 from hdnotes.problems.phase_retrieval import (
@@ -60,6 +62,12 @@ TRAINED, RECOVERED, FLAT = 1e-8, 1e-3, 5e-10
 DOOR_RECOVERED = 0.01
 #: Test points behind an error that is not a function of the overlap; the source had 100.
 TEST_POINTS, SOURCE_TEST_POINTS = 2000, 100
+
+#: What a cell may have to itself among those that are trained together.
+OWN = (
+    *("kind", "method", "factor", "batches", "momenta", "learning_rate", "momentum"),
+    *("momentum_rate", "batch_fraction", "persistence", "epochs", "starts"),
+)
 
 BATCHES = {"full": "GD", "shuffled": "SGD", "persistent": "P-SGD"}
 
@@ -130,6 +138,29 @@ def grouped(
         yield {**shared, "first_set": first, "sets": min(size, sets - first)}
 
 
+def alike(cell: Mapping[str, Any]) -> Hashable:
+    """Return what cells have to share to be trained together."""
+    return repr(sorted((name, value) for name, value in cell.items() if name not in OWN))
+
+
+def alike_in_time(cell: Mapping[str, Any]) -> Hashable:
+    """Return the same of cells whose curves are recorded: their epochs are as long, and as many."""
+    return alike(cell), cell["epochs"], steps_an_epoch(cell["batches"], cell["batch_fraction"])
+
+
+def held_bytes(cells: Iterable[Mapping[str, Any]]) -> int:
+    """Return the peak bytes: data sets, test points, and every trial's activations and state."""
+    trials: dict[Hashable, int] = {}
+    needed = 0
+    for cell in cells:
+        n, p, d = sample_count(cell["alpha"], cell["features"]), cell["features"], cell["hidden"]
+        key, count = alike(cell), cell["sets"] * cell["starts"] * len(cell["momenta"])
+        trials[key] = trials.get(key, 0) + count
+        data = (4 * cell["sets"] + 16) * (n + TEST_POINTS) * p
+        needed = max(needed, data + trials[key] * 4 * ((3 * d + 8) * n + 8 * d * p))
+    return needed + 2**29
+
+
 def setting(momentum: str, coefficient: float, learning_rate: float) -> Setting:
     """Return torch's SGD with no, standard or Nesterov momentum."""
     if momentum == "none":
@@ -172,15 +203,21 @@ def _relabelled(problem: PhaseRetrieval, channel: ChannelName) -> PhaseRetrieval
     return replace(problem, channel=channel, targets=targets)
 
 
-def trials_of(cell: dict[str, Any]) -> pd.DataFrame:
-    """Return a cell's trials in order: momentum, set and start of each."""
+def trials_of(*cells: dict[str, Any]) -> pd.DataFrame:
+    """Return the cells' trials in order: number of the cell, method, momentum, set and start."""
     rows = [
-        (momentum, number, start)
+        (number, method_name(cell.get("batches", "full"), momentum), momentum, data_set, start)
+        for number, cell in enumerate(cells)
         for momentum in cell["momenta"]
-        for number in _sets(cell)
+        for data_set in _sets(cell)
         for start in range(cell["starts"])
     ]
-    return pd.DataFrame(rows, columns=["momentum", "set", "start"])
+    return pd.DataFrame(rows, columns=["cell", "method", "momentum", "set", "start"])
+
+
+def by_cell(table: pd.DataFrame) -> list[pd.DataFrame]:
+    """Split a table by its column ``cell``."""
+    return [rows.drop(columns="cell").reset_index(drop=True) for _, rows in table.groupby("cell")]
 
 
 def start_names(cell: dict[str, Any], trials: pd.DataFrame) -> list[tuple[object, ...]]:
@@ -192,45 +229,50 @@ def start_names(cell: dict[str, Any], trials: pd.DataFrame) -> list[tuple[object
 
 
 def train_students(
-    cell: dict[str, Any], device: str, settings: Sequence[Setting] | None = None, **options: Any
+    cells: Sequence[dict[str, Any]],
+    device: str,
+    settings: Sequence[Setting] | None = None,
+    **options: Any,
 ) -> tuple[pd.DataFrame, LongRun]:
-    """Train a cell's students to their ends.
+    """Train the students of cells that are `alike` to their ends.
 
     Parameters
     ----------
-    cell, device
+    cells, device
         As above.
     settings
-        Method and learning rate of each trial; default: torch's SGD as the cell has it.
+        Method and learning rate of each trial; default: torch's SGD as its cell has it.
     **options
         Given to `train_long`: ``record``, ``observe``, ``noise``, or another ``stop``.
 
     Returns
     -------
     tuple
-        A row a trial (momentum, set, start, epochs, outcome), and what training left behind.
+        A row a trial (cell, method, momentum, set, start, epochs, outcome), and what training left
+        behind.
     """
-    trials, p = trials_of(cell), cell["features"]
-    sets = draw_problem(cell, device)
-    problem = sets.take((trials["set"] - cell["first_set"]).tolist())
-    names = start_names(cell, trials)
-    per_epoch = steps_an_epoch(cell["batches"], cell["batch_fraction"])
-    rates = _rates(cell, trials)
+    trials, first = trials_of(*cells), cells[0]
+    p, own = first["features"], [cells[number] for number in trials["cell"]]
+    sets = draw_problem(first, device)
+    problem = sets.take((trials["set"] - first["first_set"]).tolist())
+    names = start_names(first, trials)
+    per_epoch = [steps_an_epoch(cell["batches"], cell["batch_fraction"]) for cell in own]
+    rates = _rates(cells, trials)
     given: dict[str, Any] = {
-        "batches": _batches(cell, sets.samples, names, rates, device),
+        "batches": _batches(cells, trials, sets.samples, names, rates, device),
         "project": partial(project, features=p),
-        "stop": partial(settled, sampled=cell["judged_on"] != "overlap"),
-        "every": LOOK_EPOCHS * per_epoch,
+        "stop": partial(settled, sampled=first["judged_on"] != "overlap"),
+        "every": [LOOK_EPOCHS * count for count in per_epoch],
     }
     run = train_long(
         problem,
-        torch.stack([draw_start(cell["hidden"], p, of=name) for name in names]).to(device),
+        torch.stack([draw_start(first["hidden"], p, of=name) for name in names]).to(device),
         settings
         or [
-            setting(word, cell["momentum"], rate)
-            for word, rate in zip(trials["momentum"], rates, strict=True)
+            setting(momentum, cell["momentum"], rate)
+            for momentum, cell, rate in zip(trials["momentum"], own, rates, strict=True)
         ],
-        cell["epochs"] * per_epoch,
+        [cell["epochs"] * count for cell, count in zip(own, per_epoch, strict=True)],
         **(given | options),
     )
     return trials.assign(epochs=run.steps.numpy() // per_epoch, outcome=run.outcome), run
@@ -254,45 +296,52 @@ ERRORS: dict[str, Look] = {
 }
 
 
+#: Those that are kept along the way.
+ALONG = ("test_error", "training_error")
+
+
 def final_errors(
-    cell: dict[str, Any],
+    cells: Sequence[dict[str, Any]],
     device: str,
     settings: Sequence[Setting] | None = None,
     observe: Mapping[str, Look] | None = None,
     **options: Any,
-) -> dict[str, pd.DataFrame]:
-    """Return the table ``runs``: a row a student, with its errors and overlap at its end.
+) -> list[dict[str, pd.DataFrame]]:
+    """Return each cell's table ``runs``: a row a student, with its errors and overlap at its end.
 
     Arguments are those of `train_students`; ``observe`` is measured besides.
     """
     looks = {**ERRORS, **(observe or {})}
-    trials, run = train_students(cell, device, settings, observe=looks, **options)
+    trials, run = train_students(cells, device, settings, observe=looks, **options)
     measured = {name: value[:, -1].cpu().numpy() for name, value in run.observed.items()}
-    names = [method_name(cell["batches"], momentum) for momentum in trials["momentum"]]
-    return {"runs": trials.assign(method=names, **measured)}
+    return [{"runs": runs} for runs in by_cell(trials.assign(**measured))]
 
 
 def learning_curves(
-    cell: dict[str, Any],
+    cells: Sequence[dict[str, Any]],
     device: str,
     settings: Sequence[Setting] | None = None,
     records: int = 200,
     **options: Any,
-) -> dict[str, pd.DataFrame]:
-    """Return the table ``curves``: a student's errors along its way, at epochs even in log.
+) -> list[dict[str, pd.DataFrame]]:
+    """Return each cell's ``runs``, and ``curves``: errors along the way, at epochs even in log.
 
-    Arguments are those of `train_students`; ``records`` is about how many epochs are kept.
+    Arguments are those of `train_students`; ``records`` is about how many epochs are kept. Cells
+    have to be `alike_in_time`. A curve has no epoch before the first update, when a student is not
+    yet on its sphere, and none after its last.
     """
-    epochs = record_steps(cell["epochs"], records)
-    per_epoch = steps_an_epoch(cell["batches"], cell["batch_fraction"])
+    per_epoch = steps_an_epoch(cells[0]["batches"], cells[0]["batch_fraction"])
+    epochs = record_steps(cells[0]["epochs"], records)
     looks = {"record": epochs * per_epoch, "observe": ERRORS}
-    trials, run = train_students(cell, device, settings, **looks, **options)
-    names = [method_name(cell["batches"], momentum) for momentum in trials["momentum"]]
-    trials = trials.assign(method=names, last=trials["epochs"]).drop(columns="epochs")
-    measured = {name: value.flatten().cpu().numpy() for name, value in run.observed.items()}
+    trials, run = train_students(cells, device, settings, **looks, **options)
+    seen = {name: value.cpu().numpy() for name, value in run.observed.items()}
+    runs = trials.assign(**{name: value[:, -1] for name, value in seen.items()})
     curves = trials.loc[trials.index.repeat(len(epochs))].reset_index(drop=True)
-    curves = curves.assign(epoch=np.tile(epochs.numpy(), len(trials)), **measured)
-    return {"curves": curves[curves.epoch <= curves["last"]].reset_index(drop=True)}
+    along = {name: seen[name].astype(np.float32).flatten() for name in ALONG}
+    curves = curves.assign(epoch=np.tile(epochs.numpy(), len(trials)), **along)
+    inside = curves[curves.epoch.between(1, curves.epochs)].drop(columns=["epochs", "outcome"])
+    tables = zip(by_cell(runs), by_cell(inside), strict=True)
+    return [{"runs": own, "curves": points} for own, points in tables]
 
 
 def last_batches(cell: dict[str, Any], device: str, steps: Sequence[int]) -> Tensor | None:
@@ -303,7 +352,8 @@ def last_batches(cell: dict[str, Any], device: str, steps: Sequence[int]) -> Ten
     if cell["batches"] != "persistent":
         return None
     trials, samples = trials_of(cell), sample_count(cell["alpha"], cell["features"])
-    source = _batches(cell, samples, start_names(cell, trials), _rates(cell, trials), device)
+    rates = _rates([cell], trials)
+    source = _source(cell, samples, start_names(cell, trials), rates, device)
     assert source is not None
     return torch.stack([source.take([k]).at(step)[0].clone() for k, step in enumerate(steps)])
 
@@ -312,22 +362,46 @@ def _sets(cell: dict[str, Any]) -> range:
     return range(cell["first_set"], cell["first_set"] + cell["sets"])
 
 
-def _rates(cell: dict[str, Any], trials: pd.DataFrame) -> list[float]:
+def _rates(cells: Sequence[dict[str, Any]], trials: pd.DataFrame) -> list[float]:
     """Return eta of each trial."""
-    eta = cell["learning_rate"]
-    return [
-        eta if momentum == "none" else cell.get("momentum_rate", eta)
-        for momentum in trials["momentum"]
-    ]
+    rates = []
+    for number, momentum in zip(trials["cell"], trials["momentum"], strict=True):
+        cell = cells[number]
+        eta = cell["learning_rate"]
+        rates.append(eta if momentum == "none" else cell.get("momentum_rate", eta))
+    return rates
 
 
 def _batches(
-    cell: dict[str, Any],
+    cells: Sequence[dict[str, Any]],
+    trials: pd.DataFrame,
     samples: int,
     names: Sequence[tuple[object, ...]],
     rates: Sequence[float],
     device: str,
 ) -> Source | None:
+    """Return what the trials of all cells see."""
+    rows = [group.index.tolist() for _, group in trials.groupby("cell")]
+    parts = tuple(
+        (
+            _source(cell, samples, [names[k] for k in own], [rates[k] for k in own], device),
+            tuple(own),
+        )
+        for cell, own in zip(cells, rows, strict=True)
+    )
+    if len(parts) == 1 or all(part is None for part, _ in parts):
+        return parts[0][0]
+    return Joined(samples, parts, device)
+
+
+def _source(
+    cell: dict[str, Any],
+    samples: int,
+    names: Sequence[tuple[object, ...]],
+    rates: Sequence[float],
+    device: str,
+) -> Shuffled | Persistent | None:
+    """Return what the trials of one cell see."""
     fraction = cell["batch_fraction"]
     if cell["batches"] == "full":
         return None

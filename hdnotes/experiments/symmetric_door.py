@@ -13,7 +13,7 @@ all methods share (see `students`).
     rate       two hidden units with twice the learning rate, as their gradient is halved
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,16 +24,20 @@ from torch.nn.functional import cosine_similarity
 
 from hdnotes.experiments.parameters import parameter
 from hdnotes.experiments.students import (
+    alike,
+    alike_in_time,
     curve_point,
     draw_problem,
     epochs,
     final_errors,
     grouped,
+    held_bytes,
     learning_curves,
     start_names,
     trials_of,
 )
-from hdnotes.problems.phase_retrieval import door_error, draw_start, project, sample_count
+from hdnotes.problems.phase_retrieval import door_error, draw_start, project
+from hdnotes.store.sweep import Joint
 from hdnotes.theory import gamp as message_passing
 from hdnotes.theory.amplitude_flow import run as last_of
 
@@ -67,7 +71,7 @@ class Parameters:
     )
     features: int = parameter(64, at_least=8, help="p")
     alphas: tuple[float, ...] = parameter(
-        (2.0, 5.0, 8.0), above=0, unit="samples per p", help="of Figure 4.10"
+        (2.0, 3.5, 5.0, 6.5, 8.0), above=0, unit="samples per p", help="of Figure 4.10"
     )
     hidden_alphas: tuple[float, ...] = parameter(
         (5.0,), above=0, unit="samples per p", help="of Figure 4.11"
@@ -164,7 +168,7 @@ def _control(p: Parameters) -> Iterator[dict[str, Any]]:
 
 
 def _time(p: Parameters) -> Iterator[dict[str, Any]]:
-    """Figure 4.10 at one alpha, for longer; `learning_curves` knows one eta, so one momentum."""
+    """Figure 4.10 at one alpha, for longer."""
     budget = p.longer * epochs(p.features, p.epochs_factor)
     for batches in ("persistent", "full"):
         for momentum in MOMENTA:
@@ -204,10 +208,8 @@ def _cells(p: Parameters, alpha: float, batches: str, **change: Any) -> Iterator
 
 
 def memory(p: Parameters) -> int:
-    """Return the peak bytes: data sets and test points, activations, GAMP's doubles."""
-    width, most = p.features, max(*p.alphas, *p.hidden_alphas, p.check_alpha)
-    n, trials = sample_count(most, width), p.data_sets * p.starts
-    return 4 * p.data_sets * (n + 2000) * width + 24 * (n + 2000) * width + 80 * trials * n + 2**29
+    """Return the peak bytes of the students that are trained together; GAMP's doubles are less."""
+    return held_bytes({"momenta": MOMENTA, **cell} for cell in cells(p))
 
 
 def _beliefs(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
@@ -234,15 +236,12 @@ def _believed(prior: str, x: Tensor, y: Tensor, start: Tensor, steps: int) -> Te
     return last_of(message_passing.gamp(x, y, PRIORS[prior], mean, DAMPING), steps)
 
 
-def _curves(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
-    return learning_curves(cell, device, records=60)
+def _curves(cells: Sequence[dict[str, Any]], device: str) -> list[dict[str, pd.DataFrame]]:
+    return learning_curves(cells, device, records=60)
 
 
 RUNS = {
-    "losses": final_errors,
-    "hidden": final_errors,
-    "teacher": final_errors,
-    "rate": final_errors,
+    **dict.fromkeys(("losses", "hidden", "teacher", "rate"), Joint(final_errors, alike)),
     "control": _beliefs,
-    "time": _curves,
+    "time": Joint(_curves, alike_in_time),
 }

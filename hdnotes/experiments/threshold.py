@@ -8,15 +8,23 @@ chapters: a step is 2 eta times their gradient, while P-SGD's switches go by eta
     times      P-SGD with momentum again at one eta and several p: how its time grows
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from hdnotes.experiments.parameters import parameter
-from hdnotes.experiments.students import curve_point, final_errors, grouped, setting, trials_of
-from hdnotes.problems.phase_retrieval import sample_count
+from hdnotes.experiments.students import (
+    alike,
+    curve_point,
+    final_errors,
+    grouped,
+    held_bytes,
+    setting,
+    trials_of,
+)
+from hdnotes.store.sweep import Joint
 
 NAME = "threshold"
 VERSION = 1
@@ -37,7 +45,7 @@ class Parameters:
         (64, 128), at_least=8, help="every p at which the time is measured"
     )
     alphas: tuple[float, ...] = parameter(
-        (3.0, 2.5, 2.0, 1.8, 1.6, 1.5), above=0, unit="samples per p", help="P-SGD + momentum"
+        (3.0, 2.5, 2.0, 1.8, 1.7, 1.6, 1.5, 1.4), above=0, unit="samples per p", help="P-SGD + momentum"
     )
     time_alphas: tuple[float, ...] = parameter(
         (4.0, 3.0, 2.5, 2.0, 1.8, 1.6), above=0, unit="samples per p", help="of the times"
@@ -146,21 +154,18 @@ def _point(
 
 
 def memory(p: Parameters) -> int:
-    """Return the peak bytes: data sets and test points, and every trial's activations."""
-    needed = 0
-    for cell in cells(p):
-        n, width = sample_count(cell["alpha"], cell["features"]), cell["features"]
-        draws = 16 * (n + 2000) * width
-        activations = 40 * cell["sets"] * cell["starts"] * n
-        needed = max(needed, 4 * cell["sets"] * (n + 2000) * width + draws + activations)
-    return needed + 2**29
+    """Return the peak bytes of the students that are trained together."""
+    return held_bytes(cells(p))
 
 
-def doubled(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
-    """Return the table ``runs`` of a cell trained on sum (y^ - y)^2: steps of 2 eta on its half."""
-    rate, momentum = 2 * cell["learning_rate"], cell["momentum"]
-    settings = [setting(word, momentum, rate) for word in trials_of(cell)["momentum"]]
-    return final_errors(cell, device, settings)
+def doubled(cells: Sequence[dict[str, Any]], device: str) -> list[dict[str, pd.DataFrame]]:
+    """Return each cell's table ``runs``, trained on sum (y^ - y)^2: steps of 2 eta on its half."""
+    trials = trials_of(*cells)
+    settings = [
+        setting(momentum, cells[number]["momentum"], 2 * cells[number]["learning_rate"])
+        for number, momentum in zip(trials["cell"], trials["momentum"], strict=True)
+    ]
+    return final_errors(cells, device, settings)
 
 
-RUNS = {"success": doubled, "times": doubled}
+RUNS = dict.fromkeys(("success", "times"), Joint(doubled, alike))

@@ -5,11 +5,12 @@ A cell's length is what its fields that count steps, epochs or batches say. Its 
     setting up + a time for each step + a time for each look,
 
 and looks as evenly spread in the logarithm of the step, as records are; three short runs tell the
-three. Trials that would stop early are not foreseen, which makes the estimate an upper bound there.
+three. Cells that are computed together are rehearsed together. Trials that would stop early are not
+foreseen, which makes the estimate an upper bound there.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ from tqdm import tqdm
 
 from hdnotes import checkpoints, devices, memory
 from hdnotes.store.files import canonical
-from hdnotes.store.sweep import code_of, timed
+from hdnotes.store.sweep import Code, code_of, groups_of, timed
 
 #: Last words of the names of the fields that say how long a cell is.
 LENGTHS = ("steps", "epochs", "batches", "recorded")
@@ -29,8 +30,6 @@ LENGTHS = ("steps", "epochs", "batches", "recorded")
 DRAWS = ("trial", "first_set")
 #: The shortest run, as a share of the whole; and what a longer one has to add to be believed, in s.
 SHORTEST, ENOUGH_S = 1 / 4096, 0.25
-
-Code = Callable[[dict[str, Any], str], dict[str, pd.DataFrame]]
 
 
 @dataclass(frozen=True)
@@ -64,28 +63,32 @@ def estimate(experiment: Any, cells: Sequence[Mapping[str, Any]], device: str) -
     """
     costs: dict[str, Cost] = {}
     rows = []
-    for cell in tqdm(cells, desc=f"rehearsing {experiment.NAME}", unit="cell", file=sys.stderr):
-        same = canonical({name: cell[name] for name in cell if name not in DRAWS})
+    groups = [[cells[number] for number in group] for group in groups_of(experiment, cells)]
+    for group in tqdm(groups, desc=f"rehearsing {experiment.NAME}", unit="cell", file=sys.stderr):
+        same = canonical([{name: c[name] for name in c if name not in DRAWS} for c in group])
         if same not in costs:
-            costs[same] = rehearse(code_of(experiment, cell), cell, device)
-        rows.append({"kind": cell.get("kind", experiment.NAME), "cells": 1, **vars(costs[same])})
+            costs[same] = rehearse(code_of(experiment, group[0]), group, device)
+        whole, count = costs[same], len(group)
+        share = Cost(whole.seconds / count, whole.flops / count, whole.memory_bytes)
+        for cell in group:
+            rows.append({"kind": cell.get("kind", experiment.NAME), "cells": 1, **vars(share)})
     names = ["kind", "cells", "seconds", "flops", "memory_bytes"]
     totals = {name: "max" if name == "memory_bytes" else "sum" for name in names[1:]}
     return pd.DataFrame(rows, columns=names).groupby("kind", sort=False).agg(totals).reset_index()
 
 
-def rehearse(code: Code, cell: Mapping[str, Any], device: str) -> Cost:
-    """Return what a cell will take.
+def rehearse(code: Code, cells: Sequence[Mapping[str, Any]], device: str) -> Cost:
+    """Return what cells will take that are computed together.
 
     Raises
     ------
     Exception
-        What the cell itself raises at its full length. Shorter runs may fail, as a fit does that
-        has too few points: a longer one is tried.
+        What the cells themselves raise at their full length. Shorter runs may fail, as a fit does
+        that has too few points: a longer one is tried.
     """
-    runs: list[tuple[float, dict[str, Any], float]] = []  # share of the whole, cell, seconds
+    runs: list[tuple[float, list[dict[str, Any]], float]] = []  # share of the whole, cells, seconds
     memory.forget_peak(device)
-    for share, short in _shorter(cell):
+    for share, short in _shorter(cells):
         try:
             runs.append((share, short, _seconds(code, short, device)))
         except Exception:
@@ -119,16 +122,16 @@ def _lengths(cell: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _shorter(cell: Mapping[str, Any]) -> Iterator[tuple[float, dict[str, Any]]]:
-    """Yield (share, cell): shorter ones, each four times the last, then the whole."""
-    longest = max(_lengths(cell), key=cell.__getitem__, default=None)
+def _shorter(cells: Sequence[Mapping[str, Any]]) -> Iterator[tuple[float, list[dict[str, Any]]]]:
+    """Yield (share, cells): shorter ones, each four times the last, then the whole."""
+    longest = max((cell[name] for cell in cells for name in _lengths(cell)), default=0)
     share = SHORTEST
     while longest and share < 1:
-        short = shortened(cell, share)
-        if short[longest] > 1:
-            yield short[longest] / cell[longest], short
+        steps = max(1, round(longest * share))
+        if steps > 1:
+            yield steps / longest, [shortened(cell, share) for cell in cells]
         share *= 4
-    yield 1.0, dict(cell)
+    yield 1.0, [dict(cell) for cell in cells]
 
 
 def _at_full_length(runs: Sequence[tuple[float, float]]) -> float:
@@ -142,13 +145,13 @@ def _at_full_length(runs: Sequence[tuple[float, float]]) -> float:
     return float((a + b - c * np.log(first)) * values.max())
 
 
-def _seconds(code: Code, cell: dict[str, Any], device: str) -> float:
+def _seconds(code: Code, cells: Sequence[dict[str, Any]], device: str) -> float:
     with checkpoints.unkept():
-        _, wall, busy = timed(code, cell, device)
+        _, wall, busy = timed(code, cells, device)
     return devices.undisturbed_s(device, wall, busy)
 
 
-def _flops(code: Code, cell: dict[str, Any], device: str) -> float:
+def _flops(code: Code, cells: Sequence[dict[str, Any]], device: str) -> float:
     with checkpoints.unkept(), FlopCounterMode(display=False) as counter:
-        timed(code, cell, device)
+        timed(code, cells, device)
     return float(counter.get_total_flops())

@@ -2,9 +2,10 @@
 
 An experiment is anything with a `NAME`, a `VERSION` and a `run(cell, device)` that returns tables
 of rows. A cell is a flat dictionary; its key is a hash of name, version and cell, so a result is
-found again whatever the order, the profile or the machine. Processes may share a store: each cell
-is computed by the one that holds its lock, the others come back for it. With a scheduler the
-workers of a cluster compute, and this process writes down what they send.
+found again whatever the order, the profile or the machine. Cells that are `Joint` are computed
+together and kept apart. Processes may share a store: each cell is computed by the one that holds
+its lock, the others come back for it. With a scheduler the workers of a cluster compute, and this
+process writes down what they send.
 """
 
 import platform
@@ -12,9 +13,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -35,8 +36,34 @@ _PAUSE = 0.1
 #: Held by the thread of a worker that computes: torch and the checkpoints serve one cell.
 _one_at_a_time = threading.Lock()
 
+Tables = dict[str, pd.DataFrame]
 #: A cell's manifest and its tables of rows.
-Made = tuple[dict[str, Any], dict[str, pd.DataFrame]]
+Made = tuple[dict[str, Any], Tables]
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Code that computes several cells at once, as those do that share what they read.
+
+    Parameters
+    ----------
+    run
+        Takes cells and a device; returns the tables of each. What a cell gives does not depend on
+        the others but for the order of sums.
+    alike
+        Cells of which it says the same are computed together.
+    """
+
+    run: Callable[[Sequence[dict[str, Any]], str], list[Tables]]
+    alike: Callable[[Mapping[str, Any]], Hashable]
+
+    def __call__(self, cell: dict[str, Any], device: str) -> Tables:
+        """Compute one cell alone."""
+        return self.run([cell], device)[0]
+
+
+#: What computes a cell.
+Code = Callable[[dict[str, Any], str], Tables] | Joint
 
 
 class MissingResults(LookupError):
@@ -119,7 +146,8 @@ def sweep(
     ----------
     experiment
         Has `NAME`, `VERSION` and `run(cell, device)`; or, in place of `run`, `RUNS`: such a
-        function for each `kind` of cell. Then a change of one kind's code leaves the others fresh.
+        function, or a `Joint`, for each `kind` of cell. Then a change of one kind's code leaves the
+        others fresh.
     cells
         Flat dictionaries of texts, finite numbers, and lists of them.
     store
@@ -145,10 +173,13 @@ def sweep(
         If the scheduler does not answer.
     """
     keys = {cell_key(experiment, cell): cell for cell in cells}
-    sources = {key: fingerprint(code_of(experiment, cell)) for key, cell in keys.items()}
+    sources = {key: source_of(experiment, cell) for key, cell in keys.items()}
 
     def done(key: str) -> bool:
         return _done(store, key, sources[key] if refresh else None)
+
+    def job(group: Sequence[str]) -> _Job:
+        return _Job(experiment, {(key, sources[key]): keys[key] for key in group}, device)
 
     waiting = [key for key in keys if not done(key)]
     if waiting and before:
@@ -162,27 +193,35 @@ def sweep(
         disable=not (progress and waiting),
     ) as bar:
 
-        def keep(key: str, making: AbstractContextManager[Made]) -> bool:
-            """Put a result into the store, unless another process is at the cell."""
-            with store.claim(key) as ours:
-                if ours and not done(key):
-                    with making as made:
-                        store.put(key, *made)
-            if ours:
-                waiting.remove(key)
-                bar.update()
-            else:
+        def keep(group: Sequence[str], sent: Mapping[str, Made] | None = None) -> list[str]:
+            """Compute cells together, unless they were sent; return those that others are at."""
+            with ExitStack() as held:
+                ours = [key for key in group if held.enter_context(store.claim(key))]
+                lacking = [key for key in ours if not done(key)]
+                if sent is not None:
+                    made = [sent[key] for key in lacking]
+                elif lacking:
+                    made = held.enter_context(_made(job(lacking), store.folder))
+                else:
+                    made = []
+                for key, one in zip(lacking, made, strict=True):
+                    store.put(key, *one)
+            bar.update(len(ours))
+            if len(ours) < len(group):
                 time.sleep(_PAUSE)
-            return ours
+            return [key for key in group if key not in ours]
 
-        jobs = {key: (experiment, keys[key], device, sources[key], key) for key in waiting}
-        for key, made in _on_cluster(scheduler, jobs) if scheduler and jobs else ():
-            while not keep(key, nullcontext(made)):
-                pass
-        while waiting:
-            key = waiting[0]
-            if not keep(key, _made(*jobs[key], store.folder)):
-                waiting.append(waiting.pop(0))
+        numbers = groups_of(experiment, [keys[key] for key in waiting])
+        groups = [[waiting[number] for number in group] for group in numbers]
+        if scheduler and groups:
+            for sent in _on_cluster(scheduler, [job(group) for group in groups]):
+                left = list(sent)
+                while left:
+                    left = keep(left, sent)
+            groups = []
+        while groups:
+            if left := keep(groups.pop(0)):
+                groups.append(left)
     return load(experiment, cells, store)
 
 
@@ -196,7 +235,7 @@ def unfinished(
         if not _done(
             store,
             cell_key(experiment, cell),
-            fingerprint(code_of(experiment, cell)) if refresh else None,
+            source_of(experiment, cell) if refresh else None,
         )
     ]
 
@@ -218,7 +257,7 @@ def load(experiment: Any, cells: Sequence[Mapping[str, Any]], store: Store) -> R
         [dict(cell) for cell in cells],
         [result.manifest for result in results],
         [{name: rows.to_pandas() for name, rows in result.tables.items()} for result in results],
-        [fingerprint(code_of(experiment, cell)) for cell in cells],
+        [source_of(experiment, cell) for cell in cells],
     )
 
 
@@ -258,10 +297,26 @@ def title(cell: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} = {value}" for name, value in cell.items())
 
 
-def code_of(experiment: Any, cell: Mapping[str, Any]) -> Callable[..., dict[str, pd.DataFrame]]:
-    """Return the function that computes a cell."""
+def code_of(experiment: Any, cell: Mapping[str, Any]) -> Code:
+    """Return what computes a cell."""
     runs = getattr(experiment, "RUNS", None)
     return runs[cell["kind"]] if runs else experiment.run
+
+
+def source_of(experiment: Any, cell: Mapping[str, Any]) -> str:
+    """Return the fingerprint of the code behind a cell."""
+    code = code_of(experiment, cell)
+    return fingerprint(code.run if isinstance(code, Joint) else code)
+
+
+def groups_of(experiment: Any, cells: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+    """Return the numbers of the cells that are computed together, in the order of the first."""
+    groups: dict[Hashable, list[int]] = {}
+    for number, cell in enumerate(cells):
+        code = code_of(experiment, cell)
+        name = (id(code), code.alike(cell)) if isinstance(code, Joint) else number
+        groups.setdefault(name, []).append(number)
+    return list(groups.values())
 
 
 def _done(store: Store, key: str, source: str | None) -> bool:
@@ -274,32 +329,47 @@ def _found(experiment: Any, cells: Sequence[Mapping[str, Any]], store: Store) ->
     return [store.get(cell_key(experiment, cell)) for cell in cells]
 
 
-def _on_cluster(scheduler: str, jobs: Mapping[str, tuple]) -> Iterator[tuple[str, Made]]:
-    """Yield what the workers send; a cell that fails is raised when all others are done.
+@dataclass(frozen=True)
+class _Job:
+    """Cells to compute together, by key and fingerprint of their code."""
 
-    A worker that dies takes the cells with it that wait there, and Dask blames them all: those
+    experiment: Any
+    cells: Mapping[tuple[str, str], Mapping[str, Any]]
+    device: str
+
+    @property
+    def name(self) -> str:
+        """What this work is called on every machine."""
+        return digest(canonical(sorted(self.cells)).encode())[:32]
+
+
+def _on_cluster(scheduler: str, jobs: Sequence[_Job]) -> Iterator[dict[str, Made]]:
+    """Yield what the workers send; a job that fails is raised when all others are done.
+
+    A worker that dies takes the jobs with it that wait there, and Dask blames them all: those
     that it gives up are tried again, each alone.
     """
-    failed: dict[str, Exception] = {}
+    named, failed = {job.name: job for job in jobs}, dict[str, Exception]()
 
-    def sent(tasks: Mapping[str, tuple]) -> Iterator[tuple[str, Made]]:
-        named = {f"{key}-{job[3]}": job for key, job in tasks.items()}
-        for name, found in cluster.computed(scheduler, _at_worker, named):
-            key = named[name][4]
+    def sent(names: Iterable[str]) -> Iterator[dict[str, Made]]:
+        tasks = {name: (named[name],) for name in names}
+        for name, found in cluster.computed(scheduler, _at_worker, tasks):
             if isinstance(found, Exception):
-                failed[key] = found
+                failed[name] = found
             else:
-                failed.pop(key, None)
-                yield key, found
+                failed.pop(name, None)
+                yield found
 
-    yield from sent(jobs)
-    for key in [key for key, error in failed.items() if _ended_workers(error)]:
-        yield from sent({key: jobs[key]})
-    for key, error in failed.items():
+    yield from sent(named)
+    for name in [name for name, error in failed.items() if _ended_workers(error)]:
+        yield from sent([name])
+    for error in failed.values():
         if _ended_workers(error):
+            lost = [cell for one in failed for cell in named[one].cells.values()]
+            total = sum(len(job.cells) for job in jobs)
             raise StoreError(
-                f"{len(failed)} of {len(jobs)} cells ended their workers again and again, as a "
-                f"worker does that runs out of memory; the first is {title(jobs[key][1])}."
+                f"{len(lost)} of {total} cells ended their workers again and again, as a "
+                f"worker does that runs out of memory; the first is {title(lost[0])}."
             ) from error
         raise error
 
@@ -308,61 +378,72 @@ def _ended_workers(error: Exception) -> bool:
     return type(error).__name__ == "KilledWorker"
 
 
-def _at_worker(
-    experiment: Any, cell: Mapping[str, Any], device: str, source: str, key: str
-) -> Made:
-    """Run one cell on a worker, if its code is that of who asks."""
-    if fingerprint(code_of(experiment, cell)) != source:
+def _at_worker(job: _Job) -> dict[str, Made]:
+    """Do a job on a worker, if its code is that of who asks."""
+    if any(source_of(job.experiment, cell) != key[1] for key, cell in job.cells.items()):
         raise ValueError(
-            f"a worker at {platform.node()} holds other code of {experiment.NAME} than this "
+            f"a worker at {platform.node()} holds other code of {job.experiment.NAME} than this "
             "process; all have to run the same checkout."
         )
-    here, device = Store.of(experiment.NAME).folder, devices.resolve(device)
-    with _one_at_a_time, _made(experiment, cell, device, source, key, here) as made:
-        return made
+    here = Store.of(job.experiment.NAME).folder
+    with _one_at_a_time, _made(replace(job, device=devices.resolve(job.device)), here) as made:
+        return {key: one for (key, _), one in zip(job.cells, made, strict=True)}
 
 
 @contextmanager
-def _made(
-    experiment: Any, cell: Mapping[str, Any], device: str, source: str, key: str, folder: Path
-) -> Iterator[Made]:
-    """Run one cell and record what it took; its checkpoints go when all is done with it."""
-    with checkpoints.kept(folder / ".runs" / f"{key}-{source}"):
-        yield _compute(experiment, cell, device, source)
+def _made(job: _Job, folder: Path) -> Iterator[list[Made]]:
+    """Compute cells and record what they took; their checkpoints go when all is done with them."""
+    with checkpoints.kept(folder / ".runs" / job.name):
+        yield _compute(job)
 
 
 def timed(
-    code: Callable[..., dict[str, pd.DataFrame]], cell: Mapping[str, Any], device: str
-) -> tuple[dict[str, pd.DataFrame], float, float]:
-    """Compute a cell; return its tables, and seconds on the wall and of the process."""
+    code: Code, cells: Sequence[Mapping[str, Any]], device: str
+) -> tuple[list[Tables], float, float]:
+    """Compute cells together; return their tables, and seconds on the wall and of the process."""
     begin, given = time.perf_counter(), time.process_time()
+    plain = [dict(cell) for cell in cells]
     with devices.bfloat16_products():
-        tables = code(dict(cell), device)
+        if isinstance(code, Joint):
+            tables = code.run(plain, device)
+        else:
+            tables = [code(cell, device) for cell in plain]
     return tables, time.perf_counter() - begin, time.process_time() - given
 
 
-def _compute(experiment: Any, cell: Mapping[str, Any], device: str, source: str) -> Made:
-    memory.forget_peak(device)
-    tables, wall, busy = timed(code_of(experiment, cell), cell, device)
-    earlier = checkpoints.earlier_s()
-    manifest = {
-        "experiment": experiment.NAME,
-        "version": experiment.VERSION,
-        "cell": dict(cell),
-        "source": source,
+def _compute(job: _Job) -> list[Made]:
+    """Return each cell's manifest and tables; cells that ran together share their time evenly."""
+    memory.forget_peak(job.device)
+    cells = list(job.cells.values())
+    tables, wall, busy = timed(code_of(job.experiment, cells[0]), cells, job.device)
+    earlier, count = checkpoints.earlier_s(), len(cells)
+    same = {
+        "experiment": job.experiment.NAME,
+        "version": job.experiment.VERSION,
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "device": device,
-        "device_name": devices.name(device),
+        "device": job.device,
+        "device_name": devices.name(job.device),
         "threads": devices.threads(),
-        "seed": str(cell.get("seed", title(cell))),
-        "wall_time_s": round(wall + earlier, 3),
-        "cpu_time_s": round(busy + earlier, 3),
-        "peak_memory_bytes": devices.peak_memory_bytes(device),
+        "together": count,
+        "wall_time_s": round((wall + earlier) / count, 3),
+        "cpu_time_s": round((busy + earlier) / count, 3),
+        "peak_memory_bytes": devices.peak_memory_bytes(job.device),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
     }
-    return manifest, tables
+    return [
+        (
+            {
+                **same,
+                "cell": dict(cell),
+                "source": source,
+                "seed": str(cell.get("seed", title(cell))),
+            },
+            rows,
+        )
+        for ((_, source), cell), rows in zip(job.cells.items(), tables, strict=True)
+    ]
 
 
 @cache

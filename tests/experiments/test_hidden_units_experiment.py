@@ -105,7 +105,7 @@ def test_the_last_batch_is_the_one_that_a_run_saw():
         seen[visit.step] = visit.gradient - gradient
         return torch.zeros(len(visit.point), dtype=torch.bool)
 
-    trials, run = students.train_students(cell, "cpu", stop=look)
+    trials, run = students.train_students([cell], "cpu", stop=look)
     masks = students.last_batches(cell, "cpu", run.steps.tolist())
     assert masks is not None
     problem = students.draw_problem(cell, "cpu").take([0] * len(trials))

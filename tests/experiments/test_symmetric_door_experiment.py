@@ -57,10 +57,10 @@ def test_parts_can_be_left_for_later():
 @pytest.mark.parametrize("kind", RUNS)
 def test_every_kind_of_cell_runs(kind):
     cell = next(cell for cell in cells(SMALL) if cell["kind"] == kind)
-    (table,) = RUNS[kind](cell, "cpu").values()
-    assert table.test_error.between(0, 1).all()
-    assert set(table["set"]) == {0, 1}
-    assert set(table.start) == {0, 1}
+    for table in RUNS[kind](cell, "cpu").values():
+        assert table.test_error.between(0, 1).all()
+        assert set(table["set"]) == {0, 1}
+        assert set(table.start) == {0, 1}
 
 
 def test_what_gamp_is_told_decides_whether_it_is_exact():

@@ -53,7 +53,7 @@ def cell(batches: str, alpha: float, **change) -> dict:
 @pytest.mark.parametrize("batches", ["full", "persistent"])
 def test_a_run_is_the_plain_loop_on_the_loss_without_its_half(batches):
     asked = cell(batches, 8.0, epochs=10, starts=1)
-    found = doubled(asked, "cpu")["runs"]
+    found = doubled([asked], "cpu")[0]["runs"]
     problem = students.draw_problem(asked, "cpu")
     (x,), (y,) = problem.inputs, problem.targets
     name = ("phase retrieval", "quadratic", 16, 128, 0, "start", 0)
@@ -72,7 +72,7 @@ def test_a_run_is_the_plain_loop_on_the_loss_without_its_half(batches):
 
 def test_gd_on_this_loss_takes_hundreds_of_epochs_at_six_samples_a_dimension():
     asked = cell("full", 8.0) | {"alpha": 6.0, "features": 512, "starts": 3, "epochs": 1000}
-    found = doubled(asked, "cpu")["runs"]
+    found = doubled([asked], "cpu")[0]["runs"]
     done = found[found.test_error < 5e-3]
     assert len(done) >= 2
     assert done.epochs.between(100, 1000).all()

@@ -8,6 +8,7 @@ import torch
 from hdnotes import checkpoints
 from hdnotes.store import rehearsal
 from hdnotes.store.rehearsal import estimate, rehearse
+from hdnotes.store.sweep import Joint
 
 SETUP_S, STEP_S, LOOK_S = 3.0, 0.01, 0.5
 
@@ -49,7 +50,7 @@ def chapter(monkeypatch):
 
 
 def test_three_short_runs_foretell_the_whole(chapter):
-    cost = rehearse(chapter.train, {"steps": 100_000}, "cpu")
+    cost = rehearse(chapter.train, [{"steps": 100_000}], "cpu")
     assert cost.seconds == pytest.approx(seconds(100_000), rel=1e-6)
     assert cost.flops == pytest.approx((100_000 + 5) * 2 * 4**3, rel=1e-6)
     assert cost.memory_bytes > 2**20
@@ -58,26 +59,26 @@ def test_three_short_runs_foretell_the_whole(chapter):
 
 def test_a_run_that_adds_little_is_followed_by_a_longer_one(chapter, monkeypatch):
     monkeypatch.setattr(rehearsal, "ENOUGH_S", 500 * STEP_S)
-    rehearse(chapter.train, {"steps": 1024}, "cpu")
+    rehearse(chapter.train, [{"steps": 1024}], "cpu")
     assert chapter.lengths[:5] == [4, 16, 64, 256, 1024]
 
 
 def test_a_short_cell_is_run_whole_and_known_exactly(chapter):
-    cost = rehearse(chapter.train, {"steps": 7}, "cpu")
+    cost = rehearse(chapter.train, [{"steps": 7}], "cpu")
     assert cost.seconds == pytest.approx(seconds(7))
     assert chapter.lengths.count(7) >= 1
 
 
 def test_a_length_that_is_too_short_for_the_cell_is_passed_over(monkeypatch):
     chapter = Chapter(monkeypatch, least=1000)
-    cost = rehearse(chapter.train, {"steps": 100_000}, "cpu")
+    cost = rehearse(chapter.train, [{"steps": 100_000}], "cpu")
     assert cost.seconds == pytest.approx(seconds(100_000), rel=1e-6)
 
 
 def test_what_the_whole_cell_raises_is_raised(monkeypatch):
     chapter = Chapter(monkeypatch, least=1000)
     with pytest.raises(ValueError, match="too few steps"):
-        rehearse(chapter.train, {"steps": 999}, "cpu")
+        rehearse(chapter.train, [{"steps": 999}], "cpu")
 
 
 def test_an_estimate_adds_cells_up_and_rehearses_what_differs(chapter):
@@ -104,7 +105,7 @@ def test_rehearsals_leave_and_find_no_checkpoints(tmp_path):
 
     with checkpoints.kept(tmp_path / "cell"):
         first = checkpoints.slot()
-        rehearse(cell, {"steps": 1000}, "cpu")
+        rehearse(cell, [{"steps": 1000}], "cpu")
         assert checkpoints.slot() != first
         assert checkpoints.earlier_s() == 0.0
     assert slots
@@ -120,5 +121,20 @@ def test_products_are_counted_as_fast_as_they_are_timed(chapter, monkeypatch):
         yield
 
     monkeypatch.setattr("hdnotes.devices.bfloat16_products", products)
-    rehearse(chapter.train, {"steps": 7}, "cpu")
+    rehearse(chapter.train, [{"steps": 7}], "cpu")
     assert len(seen) == len(chapter.lengths)
+
+
+def test_cells_that_are_computed_together_are_rehearsed_together(chapter):
+    def together(cells, device):
+        return [chapter.train(max(cells, key=lambda cell: cell["steps"]), device)] * len(cells)
+
+    chapter.RUNS = {"train": Joint(together, lambda cell: cell["group"])}
+    cells = [
+        {"kind": "train", "steps": steps, "group": group}
+        for group in (1, 2)
+        for steps in (100_000, 50_000)
+    ]
+    (row,) = estimate(chapter, cells, "cpu").to_dict("records")
+    assert row["cells"] == 4
+    assert row["seconds"] == pytest.approx(2 * seconds(100_000), rel=1e-6)

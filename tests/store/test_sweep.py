@@ -3,6 +3,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -14,7 +15,7 @@ import toy
 
 from hdnotes.store import sweep as module
 from hdnotes.store.store import Store
-from hdnotes.store.sweep import MissingResults, cell_key, load, state, sweep
+from hdnotes.store.sweep import Joint, MissingResults, cell_key, load, state, sweep
 
 SCRIPT = """
 import sys
@@ -209,3 +210,35 @@ def test_progress_goes_to_standard_error_with_the_time_left(store, log, capsys):
     assert re.search(r"a note: 100%.*8/8 \[\d+:\d+<\d+:\d+", shown.err)
     sweep(toy, toy.CELLS, store)
     assert capsys.readouterr().err == ""
+
+
+#: The toy whose cells of even d are computed together, and those of odd d.
+JOINT = SimpleNamespace(NAME="toy", VERSION=1, RUNS={"line": Joint(toy.together, toy.parity)})
+
+
+def test_alike_cells_are_computed_together_and_kept_apart(store, log, tmp_path):
+    apart = sweep(toy, toy.CELLS, Store(tmp_path / "apart"), progress=False)
+    alone = Counter(toy.runs())
+    found = sweep(JOINT, toy.CELLS, store, progress=False)
+    calls = [line for line in toy.runs() if line.startswith("together")]
+    assert calls == ["together [0, 2, 4, 6]", "together [1, 3, 5, 7]"]
+    assert alone == Counter(line for line in toy.runs()[8:] if line.startswith("start"))
+    for one, other in zip(found.tables, apart.tables, strict=True):
+        assert all(one[name].equals(other[name]) for name in other)
+    assert [manifest["together"] for manifest in found.manifests] == [4] * 8
+    assert [manifest["cell"] for manifest in found.manifests] == toy.CELLS
+    assert len({manifest["wall_time_s"] for manifest in found.manifests}) <= 2
+
+
+def test_a_cell_that_is_there_or_with_another_process_is_left_out_of_its_group(store, log):
+    sweep(JOINT, toy.CELLS[2:3], store, progress=False)
+    with store.claim(cell_key(toy, toy.CELLS[4])) as ours:
+        assert ours
+        cells = (JOINT, toy.CELLS[::2], store)
+        other = threading.Thread(target=sweep, args=cells, kwargs={"progress": False})
+        other.start()
+        wait_for_runs(5)
+    other.join()
+    calls = [line for line in toy.runs() if line.startswith("together")]
+    assert calls == ["together [2]", "together [0, 6]", "together [4]"]
+    assert state(JOINT, toy.CELLS[::2], store) == "fresh"

@@ -24,6 +24,15 @@ def run(cell, device):
     return tables
 
 
+def together(cells, device):
+    log(f"together {[cell['d'] for cell in cells]}")
+    return [run(cell, device) for cell in cells]
+
+
+def parity(cell):
+    return cell["d"] % 2
+
+
 def log(line):
     if "TOY_LOG" in os.environ:
         with Path(os.environ["TOY_LOG"]).open("a") as file:
