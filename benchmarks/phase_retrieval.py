@@ -1,7 +1,8 @@
 """P-SGD on phase retrieval, p = 1024, alpha = 2.5, 60 trials: lockstep against a plain torch loop.
 
-The plain loop takes each trial by itself with autograd and torch.optim. The last lines set the
-lockstep beside the machine's own matrix products at the same shapes, measured in the same run.
+The plain loop takes each trial by itself with autograd and torch.optim. Further lines set the
+lockstep beside the machine's own matrix products at the same shapes, and all cells of one point of
+the `paper` profile that share their data, trained together, beside the same cells one by one.
 """
 
 import os
@@ -11,6 +12,9 @@ import torch
 from timing import ratio, report, seconds
 
 from hdnotes.batches import Persistent, redraw_rate
+from hdnotes.experiments import phase_retrieval as chapter
+from hdnotes.experiments.parameters import resolve
+from hdnotes.experiments.students import alike, final_errors
 from hdnotes.long_training import train_long
 from hdnotes.optimizers import Method
 from hdnotes.problems.phase_retrieval import (
@@ -68,6 +72,15 @@ def products(problem: PhaseRetrieval, start: torch.Tensor) -> None:
 
 
 SETS_MAX = 4
+#: Epochs of each cell of a point.
+EPOCHS = 10
+
+
+def point() -> list[dict]:
+    """Return the cells on the first data sets at alpha = 3, with a few epochs each."""
+    wanted = chapter.cells(resolve(chapter, "paper", check_memory=False))
+    cells = [{**cell, "epochs": EPOCHS} for cell in wanted if cell["alpha"] == 3]
+    return [cell for cell in cells if alike(cell) == alike(cells[0])]
 
 
 def main() -> None:
@@ -92,6 +105,14 @@ def main() -> None:
         report(f"speed of {name}", [TRIALS * STEPS / s for s in fast_s], unit="trial-steps/s")
         flops = 4 * P * n * TRIALS * STEPS
         report(f"rate of {name}", [flops / s / 1e9 for s in fast_s], unit="Gflop/s")
+    cells = point()
+    report(
+        f"{len(cells)} cells on the same data, together against one by one",
+        ratio(
+            lambda: [final_errors([cell], "cpu") for cell in cells],
+            lambda: final_errors(cells, "cpu"),
+        ),
+    )
 
 
 if __name__ == "__main__":

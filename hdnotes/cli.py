@@ -19,7 +19,7 @@ from hdnotes.experiments import catalogue
 _NOTES = """\
 profiles:
   smoke  seconds a chapter, to see that everything works
-  quick  the default: a minute or two on two cores, small but showing the effect
+  quick  the default: a few minutes on two cores, small but showing the effect
   paper  the source's own sizes, seeds and epochs; meant for a GPU, resumable
 """
 _HINT = "Name a chapter before --help to see its parameters: units, ranges, and their values."
