@@ -2,7 +2,7 @@
 
 The other store is a folder of the same layout, copied here: finished cells, folded or loose. A cell
 that both have with the same rows stays as it is; where rows differ that is a conflict, and ours
-stay unless theirs are asked for.
+stay unless theirs are asked for, with the record of the code that made them.
 """
 
 from dataclasses import dataclass, field
@@ -34,23 +34,25 @@ def merge(ours: Store, theirs: Store, *, replace: bool = False) -> Merged:
     ----------
     ours : changed
     theirs : only read
-    replace : whether theirs take our place where rows differ
+    replace : whether theirs take our place where rows, or the code that made them, differ
 
     Raises
     ------
     StoreError
         If a result cannot be written, or a process here computes one of the cells.
     """
-    found = Merged()
+    found, taken = Merged(), set[str]()
     for key in theirs.finished():
         cell, own = theirs.get(key), ours.get(key)
         if cell is None:  # damaged, and reported by the store
             continue
         kind = found.added if own is None else found.same if _equal(own, cell) else found.conflicts
         kind.append(key)
-        if own is None or (replace and kind is found.conflicts):
+        other_code = own is not None and own.manifest["source"] != cell.manifest["source"]
+        if own is None or (replace and (other_code or kind is found.conflicts)):
             _take(ours, key, cell)
-    ours.fold({*found.added, *found.conflicts})
+            taken.add(key)
+    ours.fold(taken)
     return found
 
 

@@ -55,6 +55,18 @@ def test_rows_that_differ_are_told_and_stay_unless_theirs_are_asked_for(store, t
     assert merge(store, theirs).conflicts == []
 
 
+def test_rows_made_anew_by_other_code_come_with_its_record_if_asked_for(store, theirs):
+    sweep(toy, toy.CELLS[:2], store, progress=False)
+    sweep(toy, toy.CELLS[:2], theirs, progress=False)
+    cell = theirs.get(KEYS[1])
+    tables = {name: rows.to_pandas() for name, rows in cell.tables.items()}
+    theirs.put(KEYS[1], cell.manifest | {"source": "0" * 16}, tables)
+    for replace, kept in ((False, False), (True, True)):
+        assert sorted(merge(store, theirs, replace=replace).same) == sorted(KEYS[:2])
+        assert (store.get(KEYS[1]).manifest["source"] == "0" * 16) == kept
+    assert store.get(KEYS[0]).manifest["source"] != "0" * 16
+
+
 def test_a_damaged_file_of_theirs_is_told_and_left_out(store, theirs):
     sweep(toy, toy.CELLS[:2], theirs, progress=False)
     (path,) = (theirs.folder / ".cells" / KEYS[0]).glob("names.parquet")
