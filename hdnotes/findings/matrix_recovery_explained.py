@@ -23,6 +23,8 @@ __all__ = ["CLAIMS", "FAMILIES"]
 LARGE = 32
 #: Above this the SNR of a float32 run is rounding.
 ROUNDING = 125
+#: A figure of true SNRs shows nothing below this.
+FLOOR = -20
 #: Gradient methods of the document, and what came after.
 RACE_FAMILIES = (
     ("SGD", "Nesterov", "ASGD", "schedule-free SGD"),
@@ -226,25 +228,26 @@ def text_snrs(table: pd.DataFrame, size: int) -> str:
     return listed.replace("-", "−") + " dB."
 
 
-def square_race(results: Any) -> pd.DataFrame:
-    """Return the race on full-rank inputs and flat spectra."""
-    table = _shown(results)
+def square_race(results: Any, least: float = FLOOR) -> pd.DataFrame:
+    """Return the race on full-rank inputs and flat spectra, ``least`` dB at least."""
+    table = _shown(results, least)
     table = table[table["rank"].eq(table["size"]) & table.spectrum.eq("flat")]
     return table.assign(layer="size " + table["size"].astype(str))
 
 
-def _shown(results: Any) -> pd.DataFrame:
+def _shown(results: Any, least: float = FLOOR) -> pd.DataFrame:
     """Return the race with SNRs cut where they are rounding, or nothing."""
     table = results.table("race")
-    return table.assign(true_snr_db=table.true_snr_db.fillna(-np.inf).clip(-20, ROUNDING))
+    return table.assign(true_snr_db=table.true_snr_db.fillna(-np.inf).clip(least, ROUNDING))
 
 
 def ranking(results: Any, size: int) -> pd.DataFrame:
     """Return median, least and largest true SNR of every method at a size, the best first.
 
-    SNRs beyond `ROUNDING` are cut there; among equals those of the widest optimum come first.
+    SNRs beyond `ROUNDING` are cut there; among equals those of the widest optimum come first. A run
+    that diverged has minus infinity.
     """
-    table = square_race(results)
+    table = square_race(results, -np.inf)
     table = table[table["size"] == size]
     found = table.groupby("method").agg(
         median_db=("true_snr_db", "median"),
@@ -263,7 +266,7 @@ def ranking_rows(found: pd.DataFrame) -> list[list[str]]:
     return [
         [
             str(name),
-            f"≥ {ROUNDING}" if row.median_db == ROUNDING else _signed(row.median_db, ".1f"),
+            f"≥ {ROUNDING}" if row.median_db == ROUNDING else _reached(row.median_db, ".1f"),
             row.schedule,
             f"{number(row.rate)}{' (edge)' if row.at_edge else ''}",
             f"{row.width:.0f}",
@@ -271,6 +274,28 @@ def ranking_rows(found: pd.DataFrame) -> list[list[str]]:
         ]
         for name, row in found.iterrows()
     ]
+
+
+def _reached(value: float, form: str = ".0f") -> str:
+    return _signed(value, form) if np.isfinite(value) else "diverges"
+
+
+def divergence(results: Any, size: int) -> str:
+    """Say which methods diverge at every rate, and of Shampoo what it had seen by then."""
+    found = ranking(results, size)
+    lost = list(found.index[~np.isfinite(found.median_db)])
+    if not lost:
+        return ""
+    steps = RACE["Shampoo"][2]["preconditioning_compute_steps"]
+    seen = steps * int(results.table("race").batch_size.iloc[0])
+    said = f"At size {size} {' and '.join(lost)} diverged at every rate."
+    if "Shampoo" in lost and seen < size:
+        said += (
+            f" Shampoo takes its first inverse roots after {steps} batches: {seen} samples, which "
+            f"span a part of the {size} inputs. In the others its statistics are nearly zero and "
+            "its next step is as large as their inverse."
+        )
+    return said
 
 
 def _search(results: Any, size: int) -> pd.DataFrame:
@@ -284,9 +309,17 @@ def sensitivity(results: Any, size: int) -> pd.DataFrame:
     table = _search(results, size)
     table = table.assign(multiple=table.rate / table.method.map({k: v[0] for k, v in RACE.items()}))
     best = table.groupby(["method", "multiple"], sort=False, as_index=False).true_snr_db.max()
-    return best[best.true_snr_db > -20].assign(
+    return best[best.true_snr_db > FLOOR].assign(
         true_snr_db=lambda table: table.true_snr_db.clip(upper=ROUNDING)
     )
+
+
+def broken_off(results: Any, size: int) -> list[str]:
+    """Return the methods that learn at some rate of the search and diverge at its largest."""
+    table = _search(results, size)
+    best = table.groupby(["method", "rate"], sort=False).true_snr_db.max().unstack("method")
+    last = best.apply(lambda column: column.loc[table.rate[table.method.eq(column.name)].max()])
+    return list(best.columns[last.isna() & best.notna().any()])
 
 
 def spectra(results: Any) -> pd.DataFrame:
@@ -304,8 +337,8 @@ def width(results: Any, size: int) -> pd.Series:
     table = _search(results, size)
     score = table.true_snr_db.clip(upper=ROUNDING).fillna(-np.inf)
     best = score.groupby(table.method).transform("max")
-    good = table[score >= best - 10]
-    return good.groupby("method").rate.nunique()
+    good = table[(score >= best - 10) & np.isfinite(score)]
+    return good.groupby("method").rate.nunique().reindex(table.method.unique(), fill_value=0)
 
 
 def floor_lines(results: Any) -> pd.DataFrame:
@@ -514,13 +547,13 @@ def _race(results: Any) -> Verdict:
     shares = (found.median_db > 30).mean()
     word: Word = "holds" if shares > 0.5 else "fails"
     best, worst = (
-        ", ".join(f"{name} {_signed(row.median_db)}" for name, row in some.iterrows())
+        ", ".join(f"{name} {_reached(row.median_db)}" for name, row in some.iterrows())
         for some in (found.head(4), found.tail(3))
     )
     return Verdict(
         word if top >= HIGH and len(found) == len(RACE) else "undecided",
         f"At size {top}, {(found.median_db > 30).sum()} of {len(found)} methods exceed 30 dB. "
-        f"Best: {best} dB; last: {worst} dB.",
+        f"Best, in dB: {best}; last: {worst}.",
     )
 
 

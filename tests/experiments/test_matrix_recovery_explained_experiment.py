@@ -8,6 +8,7 @@ import torch
 from hdnotes.experiments import matrix_recovery_explained as explained
 from hdnotes.experiments.matrix_recovery import METHODS
 from hdnotes.experiments.parameters import resolve
+from hdnotes.optimizers import Method
 
 
 def test_every_measured_cell_has_a_twin() -> None:
@@ -80,3 +81,13 @@ def test_the_race_searches_on_one_matrix_and_judges_on_others() -> None:
     assert (race.rate.iloc[0], race.schedule.iloc[0]) == (best.rate, best.schedule)
     assert race.true_snr_db.nunique() == 3
     assert best.true_snr_db not in set(race.true_snr_db)
+
+
+@pytest.mark.parametrize(("steps", "stable"), [(10, False), (40, True)])
+def test_shampoo_diverges_if_its_first_roots_know_a_part_of_the_inputs(steps, stable) -> None:
+    # 2 samples a batch: 20 of 64 directions after 10 batches, all of them after 40.
+    cell = {"size": 64, "rank": 64, "batch_size": 2, "batches": 120, "spectrum": "flat"}
+    method = Method("Shampoo", {"preconditioning_compute_steps": steps})
+    rates = [("constant", rate) for rate in (0.01, 0.1, 1.0)]
+    found = explained._finish(cell, method, rates, "search", "cpu")
+    assert np.isfinite(found).tolist() == [stable] * 3

@@ -186,6 +186,35 @@ def test_the_width_counts_the_rates_within_ten_db() -> None:
     assert findings.ranking(results, 1024).loc["Muon", "width"] >= 1
 
 
+def test_a_curve_breaks_off_where_the_largest_rate_diverges() -> None:
+    tables = made_as_claimed()
+    results = SimpleNamespace(table=lambda name: tables[name].copy())
+    assert findings.broken_off(results, 1024) == []
+    search = tables["search"]
+    search.loc[search.method.eq("SGD") & search.rate.gt(RACE["SGD"][0]), "true_snr_db"] = np.nan
+    search.loc[search.method.eq("Shampoo"), "true_snr_db"] = np.nan
+    search.loc[search.method.eq("Lion") & search.rate.lt(RACE["Lion"][0]), "true_snr_db"] = np.nan
+    assert findings.broken_off(results, 1024) == ["SGD"]
+
+
+def test_a_method_that_diverged_at_every_rate_is_named_and_counts_no_rate() -> None:
+    tables = made_as_claimed()
+    tables["race"]["batch_size"] = 32
+    results = SimpleNamespace(table=lambda name: tables[name].copy())
+    assert findings.divergence(results, 1024) == ""
+    for table in (tables["search"], tables["race"]):
+        table.loc[table.method.eq("Shampoo") & table["size"].eq(1024), "true_snr_db"] = np.nan
+    said = findings.divergence(results, 1024)
+    assert said.startswith("At size 1024 Shampoo diverged at every rate. Shampoo takes its first")
+    assert "320 samples" in said
+    found = findings.ranking(results, 1024)
+    assert found.index[-1] == "Shampoo"
+    assert found.width["Shampoo"] == 0
+    assert findings.ranking_rows(found)[-1][1] == "diverges"
+    assert "Shampoo diverges" in findings._race(results).evidence
+    assert findings.square_race(results).true_snr_db.min() >= findings.FLOOR
+
+
 def test_what_is_not_finite_diverged() -> None:
     rows = findings.cells_of(pd.DataFrame({"clip": [1.234, -np.inf]}, index=["SGD", "Adam"]))
     assert rows == [["SGD", "1.2"], ["Adam", "diverges"]]
