@@ -45,7 +45,10 @@ class Parameters:
         (64, 128), at_least=8, help="every p at which the time is measured"
     )
     alphas: tuple[float, ...] = parameter(
-        (3.0, 2.5, 2.0, 1.8, 1.7, 1.6, 1.5, 1.4), above=0, unit="samples per p", help="P-SGD + momentum"
+        (3.0, 2.5, 2.0, 1.8, 1.7, 1.6, 1.5, 1.4),
+        above=0,
+        unit="samples per p",
+        help="P-SGD + momentum",
     )
     time_alphas: tuple[float, ...] = parameter(
         (4.0, 3.0, 2.5, 2.0, 1.8, 1.6), above=0, unit="samples per p", help="of the times"
