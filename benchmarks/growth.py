@@ -28,6 +28,7 @@ STEPS, ROUNDS = 40, 3
 SETTING = Method("SGD", {"momentum": 0.9, "nesterov": True})(0.005)
 #: p, trials, hidden units; one of them changes at a time.
 AT = {"p": 512, "trials": 32, "hidden units": 1}
+#: The same of a run that only loads what a first run has to.
 SMALL = (32, 2, 1)
 SIZES = {
     "p": (256, 512, 1024, 2048),

@@ -362,8 +362,7 @@ def test_trials_have_their_own_budgets_and_looks():
     together = train_long(make(), starts(), settings, budgets, stop=never, every=pauses)
     assert together.steps.tolist() == budgets
     assert together.outcome == ["budget"] * 4
-    assert looked[:7] == [0, 1, 2, 3, 4, 5, 6]  # every step may be somebody's
-    assert looked[-3:] == [10, 20, 30] or looked[-2:] == [20, 30]
+    assert looked == [*range(13), 20, 30]  # every step may be somebody's until one trial is left
     for trial, budget in enumerate(budgets):
         alone = train_long(make().take([trial]), starts()[[trial]], settings[:1], budget)
         torch.testing.assert_close(together.point[trial], alone.point[0], rtol=1e-5, atol=1e-6)
