@@ -140,7 +140,7 @@ def memory(p: Parameters) -> int:
     needed = 0
     for cell in cells(p):
         n, width = sample_count(cell["alpha"], cell["features"]), cell["features"]
-        trials = len(cell["momenta"]) * cell["sets"] * cell["starts"]
+        trials = len(cell["noises"]) * len(cell["momenta"]) * cell["sets"] * cell["starts"]
         steps = cell["recorded"] * steps_an_epoch("persistent", cell["batch_fraction"])
         draws = 16 * (n + 2000) * width
         data = 4 * cell["sets"] * (n + 2000) * width

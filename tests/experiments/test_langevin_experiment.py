@@ -111,3 +111,12 @@ def test_the_controls_keep_what_they_should():
 def test_bad_parameters_are_refused(given, sentence):
     with pytest.raises(ParameterError, match=sentence):
         resolve(langevin, "quick", given)
+
+
+def test_memory_counts_every_noise_as_they_run_side_by_side(monkeypatch):
+    large = Parameters(**{**vars(SMALL), "features": 512})
+    whole, controls = langevin.memory(large), len(langevin.CONTROLS)
+    monkeypatch.setattr(langevin, "CONTROLS", ())
+    samples = 6 * 512
+    trials = len(cells(large)[0]["momenta"]) * large.data_sets * large.starts
+    assert whole - langevin.memory(large) > controls * trials * 40 * samples

@@ -24,5 +24,5 @@ def test_a_page_says_of_its_claims_what_its_results_say(name):
     found = {claim.id: claim.test(results) for claim in claims}
     again = f"run `hdnotes run {name} --profile {page['profile']}` again"
     assert {one["id"]: (one["verdict"], one["evidence"]) for one in page["claims"]} == {
-        name: (verdict.verdict, verdict.evidence) for name, verdict in found.items()
+        claim: (verdict.verdict, verdict.evidence) for claim, verdict in found.items()
     }, again

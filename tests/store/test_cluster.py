@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import toy
@@ -15,7 +16,7 @@ from test_sweep import same, stored, wait_for_runs
 
 from hdnotes.store import sweep as module
 from hdnotes.store.store import StoreError
-from hdnotes.store.sweep import sweep
+from hdnotes.store.sweep import Joint, sweep
 
 pytest.importorskip("distributed")
 
@@ -90,6 +91,19 @@ def test_three_workers_give_the_rows_of_one_process_and_each_cell_once(
     assert Counter(toy.runs()) == {f"start {d}": 1 for d in range(8)}
     as_alone(results, tmp_path)
     assert "dashboard is http" in capfd.readouterr().err
+
+
+def test_cells_that_are_computed_together_are_one_task_with_the_rows_of_one_process(
+    cluster, store, tmp_path
+):
+    cluster.scheduler()
+    for _ in range(2):
+        cluster.worker()
+    joint = SimpleNamespace(NAME="toy", VERSION=1, RUNS={"line": Joint(toy.together, toy.parity)})
+    results = sweep(joint, toy.CELLS, store, progress=False, scheduler=cluster.address)
+    calls = {line for line in toy.runs() if line.startswith("together")}
+    assert calls == {"together [0, 2, 4, 6]", "together [1, 3, 5, 7]"}
+    as_alone(results, tmp_path)
 
 
 def begun(cluster, store, *more: str) -> subprocess.Popen:
