@@ -299,9 +299,10 @@ class _Headline:
 def _headline(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     drawn = [_draw_headline(cell, trial, device) for trial in range(cell["trials"])]
     runs, result = _race(cell, [problem for problem, _ in drawn])
+    finals = _finals(runs, result)
     return {
-        "headline": _finals(runs, result),
-        "headline_curves": _curves(runs, result),
+        "headline": finals,
+        "headline_curves": _curves(runs[_told(finals)], result),
         "headline_spectrum": pd.concat([table for _, table in drawn], ignore_index=True),
     }
 
@@ -374,12 +375,26 @@ def _finals(runs: pd.DataFrame, result: Run) -> pd.DataFrame:
     )
 
 
-def _curves(runs: pd.DataFrame, result: Run) -> pd.DataFrame:
-    long = runs.loc[runs.index.repeat(len(result.recorded))].reset_index(drop=True)
+def _told(finals: pd.DataFrame) -> pd.Series:
+    """Return which runs' curves are kept: at the rates that the page draws or speaks of.
+
+    These are a method's largest rate and the best one in original coordinates.
+    """
+    original = finals[finals.coordinates == "original"]
+    medians = original.groupby(["method", "learning_rate"]).final_loss.median()
+    best = medians.groupby("method").idxmin().str[1]
+    largest = finals.groupby("method").learning_rate.transform("max")
+    rate = finals.learning_rate
+    return rate.eq(largest) | rate.eq(finals.method.map(best))
+
+
+def _curves(kept: pd.DataFrame, result: Run) -> pd.DataFrame:
+    long = kept.loc[kept.index.repeat(len(result.recorded))].reset_index(drop=True)
+    rows = torch.tensor(kept.index)
     return long.assign(
-        step=result.recorded.repeat(len(runs)).numpy(),
-        loss=result.loss.float().flatten().numpy(force=True),
-        gradient_l1=result.observed["gradient_l1"].float().flatten().numpy(force=True),
+        step=result.recorded.repeat(len(kept)).numpy(),
+        loss=result.loss[rows].float().flatten().numpy(force=True),
+        gradient_l1=result.observed["gradient_l1"][rows].float().flatten().numpy(force=True),
     )
 
 

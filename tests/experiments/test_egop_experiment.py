@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+import torch
 
 from hdnotes.experiments import egop
 from hdnotes.experiments.parameters import ParameterError, resolve
@@ -37,3 +38,19 @@ def test_a_problem_is_the_same_whichever_trials_run_beside_it():
     one = egop.RUNS["headline"]({**cell, "trials": 1}, "cpu")["headline"]
     first = two[two.trial == 0].reset_index(drop=True)
     pd.testing.assert_frame_equal(first, one, rtol=1e-6)
+
+
+def test_curves_are_kept_at_the_best_rate_in_original_coordinates_and_at_the_largest():
+    p = resolve(egop, "smoke", {"d": 16})
+    (cell,) = [c for c in egop.cells(p) if c["kind"] == "headline" and c["d"] == 16]
+    tables = egop.RUNS["headline"](cell, "cpu")
+    runs = tables["headline"]
+    kept = tables["headline_curves"].groupby("method").learning_rate.agg(set)
+    for method, rows in runs.groupby("method"):
+        medians = rows[rows.coordinates == "original"].groupby("learning_rate").final_loss.median()
+        assert kept[method] == {medians.idxmin(), rows.learning_rate.max()}
+    last = tables["headline_curves"].query(f"step == {cell['steps']}")
+    key = ["trial", "method", "coordinates", "learning_rate"]
+    both = last.merge(runs, on=key)
+    assert len(both) == len(last)
+    assert both.loss.tolist() == pytest.approx(torch.tensor(both.final_loss).float())
