@@ -2,16 +2,16 @@ r"""Chapter `egop_linear_networks`: linear networks in EGOP coordinates (documen
 
 A trial is one data matrix with decaying singular values, one matrix M to learn, one initialization,
 and the coordinates that minibatch gradients at the law of initializations give: of all parameters,
-of each factor, of the first one only, and a random rotation as a control. A cell trains it by one
-method, or by both kinds of gradient descent, at every rate in every coordinate system, in lockstep
-on the same batches, with a rate that falls along a cosine.
+of each factor, of the first one only, and a random rotation as a control. A cell trains it by every
+method at every rate in every coordinate system, in lockstep on the same batches, so that all share
+each product with a basis, with a rate that falls along a cosine.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -25,6 +25,7 @@ from hdnotes.measures import egop
 from hdnotes.optimizers import BASIC
 from hdnotes.problems.convex import decaying_matrix
 from hdnotes.problems.linear_network import (
+    CondensedNetwork,
     LinearNetwork,
     condensed,
     mean_squares,
@@ -47,12 +48,15 @@ METHODS = {
 }
 #: First and last power of ten of each method's rates: calibrated, the text prints none.
 RATES = {"Adam": (-3, 0), "Adagrad": (-2, 1), "SGD": (0, 4), "SGD + momentum": (0, 3)}
-#: What each cell trains.
-KINDS = {"Adam": ("Adam",), "Adagrad": ("Adagrad",), "descent": ("SGD", "SGD + momentum")}
 COORDINATES = ("original", "EGOP", "block", "first layer", "random")
 #: Gradient descent does not see the coordinates: one rotation shows it.
-SEEN = {"Adam": COORDINATES, "Adagrad": COORDINATES, "descent": COORDINATES[:2]}
-#: Rates and coordinates that are run in single precision as well.
+SEEN = {
+    "Adam": COORDINATES,
+    "Adagrad": COORDINATES,
+    "SGD": COORDINATES[:2],
+    "SGD + momentum": COORDINATES[:2],
+}
+#: Methods and rates that are run in single precision as well, and in which coordinates.
 SINGLE = {"Adam": 0.1, "Adagrad": 0.1}
 SINGLE_IN = ("original", "EGOP", "first layer")
 #: Intervals between the epochs of a curve that are kept.
@@ -97,11 +101,10 @@ PROFILES: dict[str, dict[str, Any]] = {
 
 
 def cells(p: Parameters) -> list[dict[str, Any]]:
-    """Return what has to be computed, trial by trial, adaptive methods first."""
+    """Return what has to be computed, a cell a trial."""
     size = min(p.batch_size, p.samples)
     return [
         {
-            "kind": kind,
             "widths": [p.features, *p.hidden, p.features],
             "samples": p.samples,
             "decay": p.decay,
@@ -112,7 +115,6 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
             "trial": trial,
         }
         for trial in range(p.trials)
-        for kind in KINDS
     ]
 
 
@@ -148,23 +150,10 @@ class Trial:
 
 def draw_trial(cell: Mapping[str, Any], device: str) -> Trial:
     """Draw a problem and estimate its EGOP, of all parameters and of each factor, in float64."""
-    names = ("samples", "decay", "batch_size", "gradients_per_parameter", "trial")
-    return _drawn(tuple(cell["widths"]), *(cell[name] for name in names), device)
-
-
-@lru_cache(maxsize=1)  # the cells of a trial follow each other
-def _drawn(
-    widths: tuple[int, ...],
-    samples: int,
-    decay: float,
-    size: int,
-    per_parameter: float,
-    number: int,
-    device: str,
-) -> Trial:
-    of = (NAME, number)
+    widths, samples, size = tuple(cell["widths"]), cell["samples"], cell["batch_size"]
+    of = (NAME, cell["trial"])
     held = samples // 5
-    sigma = torch.arange(1, widths[0] + 1, dtype=torch.float64) ** -decay
+    sigma = torch.arange(1, widths[0] + 1, dtype=torch.float64) ** -cell["decay"]
     whole = decaying_matrix(samples + 2 * held, sigma, of=(*of, "A")).to(device)
     truth = seeds.normal(widths[-1], widths[0], of=(*of, "M")).to(device)
     train, *others = (part.T for part in whole.split([samples, held, held]))
@@ -173,7 +162,7 @@ def _drawn(
         return LinearNetwork(widths, mean_squares, (inputs,), (truth @ inputs,), (0,))
 
     problem = network(train)
-    count = math.ceil(per_parameter * problem.parameters)
+    count = math.ceil(cell["gradients_per_parameter"] * problem.parameters)
     points = xavier_points(widths, count, of=(*of, "rho")).to(device)
     gradients = egop.sample_gradients(problem, points, _batches(samples, size, count, of, device))
     control = egop.random_basis(problem.parameters, of=(*of, "control")).to(device)
@@ -215,30 +204,39 @@ def _bases(
 # --- training -----------------------------------------------------------------------------------
 
 
+class Tried(NamedTuple):
+    """One run of a start: its labels."""
+
+    method: str
+    learning_rate: float
+    coordinates: str
+
+
 def race(
     trial: Trial,
-    tried: Sequence[tuple[str, float]],
-    coordinates: Sequence[str],
+    tried: Sequence[Tried],
     cell: Mapping[str, Any],
     dtype: torch.dtype = torch.float64,
 ) -> Tensor:
-    """Train the start by each method and rate in each coordinate system.
+    """Train the start by each method at each rate in each coordinate system.
 
     Returns
     -------
     Tensor
         Mean loss on the training, validation and test part before the first and after each epoch,
-        (rows, epochs + 1, 3), the coordinates of one setting side by side.
+        (runs, epochs + 1, 3).
     """
-    rows, an_epoch = len(tried) * len(coordinates), trial.network.samples // cell["batch_size"]
-    problem = _in(trial, coordinates, len(tried), dtype)
-    start = problem.coordinates(trial.start.to(dtype).expand(rows, -1))
+    an_epoch = trial.network.samples // cell["batch_size"]
+    problem = _in(trial, [one.coordinates for one in tried], dtype)
+    start = problem.coordinates(trial.start.to(dtype).expand(len(tried), -1))
     factor = cosine_annealing(cell["epochs"], an_epoch)
+    settings = [(setting, len([*runs])) for setting, runs in groupby(tried, lambda one: one[:2])]
+    starts = start.split([count for _, count in settings])
     arms = [
         Arm(METHODS[name], rate * factor, own)
-        for (name, rate), own in zip(tried, start.split(len(coordinates)), strict=True)
+        for ((name, rate), _), own in zip(settings, starts, strict=True)
     ]
-    looks = [part.take([0] * rows) for part in trial.parts.values()]
+    looks = [part.take([0] * len(tried)) for part in trial.parts.values()]
 
     def losses(point: Tensor) -> Tensor:
         at = problem.original(point).double()
@@ -247,51 +245,46 @@ def race(
     run = train_scheduled(
         problem,
         arms,
-        batches=Shuffled(trial.network.samples, cell["batch_size"], (trial.stream,) * rows),
+        batches=Shuffled(trial.network.samples, cell["batch_size"], (trial.stream,) * len(tried)),
         record=torch.arange(cell["epochs"] + 1) * an_epoch,
         observe={"losses": losses},
     )
     return run.observed["losses"].cpu()
 
 
-def _in(trial: Trial, coordinates: Sequence[str], settings: int, dtype: torch.dtype) -> Rotated:
-    """Return the training problem, a row a setting and coordinate system."""
+def _in(trial: Trial, coordinates: Sequence[str], dtype: torch.dtype) -> Rotated:
+    """Return the training problem, a row for each of the coordinate systems named."""
     network = trial.network
     inputs, targets = (tuple(x.to(dtype) for x in xs) for xs in (network.inputs, network.targets))
-    rows = (0,) * (settings * len(coordinates))
+    used = {name: number for number, name in enumerate(dict.fromkeys(coordinates))}
     bases = tuple(
-        tuple(Block(at, vectors.to(dtype)) for at, vectors in trial.bases[name])
-        for name in coordinates
+        tuple(Block(at, vectors.to(dtype)) for at, vectors in trial.bases[name]) for name in used
     )
-    cast = LinearNetwork(network.widths, network.outer, inputs, targets, rows)
-    return Rotated(cast, bases, tuple(range(len(coordinates))) * settings)
+    rows = (0,) * len(coordinates)
+    cast = CondensedNetwork(network.widths, network.outer, inputs, targets, rows)
+    return Rotated(cast, bases, tuple(used[name] for name in coordinates))
 
 
-def _run(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
-    """Train a trial at every rate; an adaptive method at one rate in single precision, too."""
-    trial, kind = draw_trial(cell, device), cell["kind"]
+def run(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
+    """Train a trial in every way; adaptive methods at one rate in single precision, too."""
+    trial = draw_trial(cell, device)
     tried = [
-        (name, rate)
-        for name in KINDS[kind]
-        for rate in decades(*RATES[name], cell["rates_per_decade"])
+        Tried(name, rate, coordinates)
+        for name, powers in RATES.items()
+        for rate in decades(*powers, cell["rates_per_decade"])
+        for coordinates in SEEN[name]
     ]
-    losses = race(trial, tried, SEEN[kind], cell)
-    tables = [_tables(tried, SEEN[kind], "float64", losses)]
-    if kind in SINGLE:
-        once = [(kind, SINGLE[kind])]
-        losses = race(trial, once, SINGLE_IN, cell, torch.float32)
-        tables.append(_tables(once, SINGLE_IN, "float32", losses))
+    once = [Tried(*one, coordinates) for one in SINGLE.items() for coordinates in SINGLE_IN]
+    tables = [
+        _tables(tried, "float64", race(trial, tried, cell)),
+        _tables(once, "float32", race(trial, once, cell, torch.float32)),
+    ]
     return {name: pd.concat([t[name] for t in tables], ignore_index=True) for name in tables[0]}
 
 
-def _tables(
-    tried: Sequence[tuple[str, float]], coordinates: Sequence[str], precision: str, losses: Tensor
-) -> dict[str, pd.DataFrame]:
+def _tables(tried: Sequence[Tried], precision: str, losses: Tensor) -> dict[str, pd.DataFrame]:
     """Return each run's end, and its training loss at some epochs."""
-    labels = pd.DataFrame(
-        [(*one, name, precision) for one in tried for name in coordinates],
-        columns=["method", "learning_rate", "coordinates", "precision"],
-    )
+    labels = pd.DataFrame(tried, columns=Tried._fields).assign(precision=precision)
     best = losses[:, :, 1].nan_to_num(math.inf).amin(1)
     ends = labels.assign(
         final_loss=losses[:, -1, 0].numpy(),
@@ -304,6 +297,3 @@ def _tables(
     long = labels.loc[labels.index.repeat(len(kept))].reset_index(drop=True)
     values = losses[:, kept, 0].float().flatten().numpy()
     return {"ends": ends, "curves": long.assign(epoch=kept * len(labels), loss=values)}
-
-
-RUNS = dict.fromkeys(KINDS, _run)
