@@ -56,7 +56,7 @@ def cell_text(error: float, rank: float) -> str:
     if not np.isfinite(error):
         return f"∞\n{rank:.1f}"
     short = f"{error:.0e}".replace("e-0", "e-").replace("e+0", "e")
-    return f"{short if error < 0.01 or error >= 100 else f'{error:.1g}'}\n{rank:.1f}"
+    return f"{short if error < 0.01 or error >= 100 else number(error, 1)}\n{rank:.1f}"
 
 
 def methods(results: Any) -> pd.DataFrame:
@@ -208,6 +208,14 @@ def fewer(results: Any, others: pd.Series) -> tuple[pd.Series, pd.Series, pd.Ser
     own, other = own.align(other, join="inner")
     some = np.isfinite(own) | np.isfinite(other)
     return own[some], other[some], own[some] / other[some]
+
+
+def _entries_words(own: pd.Series, other: pd.Series) -> str:
+    """Say how many entries each needs, rank by rank."""
+    return "; ".join(
+        f"{quoted(own[rank], 3)} on against {quoted(other[rank], 3)} at rank {rank}"
+        for rank in own.index.unique("rank")
+    )
 
 
 def certified(results: Any) -> pd.DataFrame:
@@ -380,8 +388,8 @@ def _nuclear(results: Any) -> Verdict:
     return Verdict(
         together(*words),
         f"Ratio with Adam against nuclear norm at its best λ. Of the numbers of entries tried, a "
-        f"matrix is completed from {quoted(own, 3)} on against {quoted(other, 3)} (asked: fewer). "
-        f"Median errors (asked: lower where both complete): {'; '.join(told)}.",
+        f"matrix is completed from {_entries_words(own, other)} (asked: fewer). Median errors at "
+        f"rank {table['rank'].iloc[0]} (asked: lower where both complete): {'; '.join(told)}.",
     )
 
 
@@ -392,10 +400,9 @@ def _deep(results: Any) -> Verdict:
     own, other, quotient = fewer(results, deep)
     return Verdict(
         below(quotient.fillna(1), 1.001),
-        f"Of the numbers of entries tried, one layer with Adam and the ratio completes a matrix "
-        f"from {quoted(own, 3)} on; the best network of depth 2 or more without a penalty, by "
-        f"gradient descent or Adam, from {quoted(other, 3)} on (asked: no more, over {len(own)} "
-        f"matrices).",
+        f"One layer with Adam and the ratio against the best network of depth 2 or more without a "
+        f"penalty, by gradient descent or Adam. Of the numbers of entries tried, a matrix is "
+        f"completed from {_entries_words(own, other)} (asked: no more, over {len(own)} matrices).",
     )
 
 

@@ -8,6 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
+from hdnotes.wording import number
+
 
 def field(
     data: pd.DataFrame,
@@ -40,7 +42,7 @@ def field(
     for _, row in data.iterrows():
         place = (at[x][row[x]], at[y][row[y]])
         ax.text(*place, text(row), ha="center", va="center", fontsize=7.5, linespacing=1.1)
-    ax.set_xticks(np.arange(wide.shape[1]), [f"{v:.2g}" for v in wide.columns])
-    ax.set_yticks(np.arange(wide.shape[0]), [f"{v:.2g}" for v in wide.index])
+    ax.set_xticks(np.arange(wide.shape[1]), [number(v) for v in wide.columns])
+    ax.set_yticks(np.arange(wide.shape[0]), [number(v) for v in wide.index])
     ax.grid(False)
     return ax
