@@ -72,3 +72,39 @@ def test_a_cpu_that_has_the_instructions_uses_them(monkeypatch):
     monkeypatch.setattr(devices._Float32Products, "__enter__", lambda self: pytest.fail("entered"))
     with devices.bfloat16_products():
         muon(1)
+
+
+def normal(*shape: int, seed: int) -> torch.Tensor:
+    numbers = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=numbers, dtype=torch.float32)
+
+
+@pytest.mark.parametrize("multiply", [torch.matmul, torch.mm, torch.Tensor.__matmul__])
+def test_products_in_tf32_are_those_of_rounded_factors(multiply):
+    a, b = (normal(N, N, seed=k) for k in (0, 1))
+    exact = a.double() @ b.double()
+    with devices.products("float32", "cpu"):
+        assert torch.equal(multiply(a, b), a @ b)
+    with devices.products("TF32", "cpu"):
+        found, double = multiply(a, b), multiply(a.double(), b.double())
+        into = torch.mm(a, b.T, out=torch.empty_like(a))
+    rounded = [devices.as_tf32(factor) for factor in (a, b)]
+    assert torch.equal(found, rounded[0] @ rounded[1])
+    assert torch.equal(into, rounded[0] @ rounded[1].T)
+    assert torch.equal(double, exact)
+    assert 1e-4 < (found - exact).abs().max() < 1e-2
+    assert torch.equal(multiply(a, b), a @ b)
+
+
+def test_tf32_keeps_ten_bits_and_rounds_to_the_nearest():
+    values = normal(1000, seed=0)
+    rounded = devices.as_tf32(values)
+    mantissa, _ = rounded.double().frexp()
+    assert torch.equal(mantissa * 2**11, (mantissa * 2**11).round())
+    assert ((rounded - values).abs() <= 2.0**-11 * values.abs()).all()
+    assert torch.equal(devices.as_tf32(-values), -rounded)
+
+
+def test_an_unknown_kind_of_product_is_named():
+    with pytest.raises(ValueError, match="products = 'half'"), devices.products("half", "cpu"):
+        pass
