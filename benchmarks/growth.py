@@ -76,8 +76,8 @@ def main() -> None:
             costs = np.array(list(alone.map(measured, *zip(*points, strict=True))))
         times, held = (np.diff(np.log(cost)) / np.diff(np.log(sizes)) for cost in costs.T)
         span = f"{name} from {sizes[0]} to {sizes[-1]}"
-        report(f"P-SGD: exponent of time in {span}", list(times), unit="(exponent)")
-        report(f"P-SGD: exponent of memory in {span}", list(held), unit="(exponent)")
+        report(f"P-SGD: exponent of time in {span}", list(times), unit="")
+        report(f"P-SGD: exponent of memory in {span}", list(held), unit="")
 
 
 if __name__ == "__main__":

@@ -36,12 +36,12 @@ def report(
     name: str, values: Sequence[float], target: float | None = None, unit: str = "x"
 ) -> None:
     """Print the median of what was measured, its range and the least it should be; keep it."""
-    middle = statistics.median(values)
-    words = "" if target is None else f"at least {target:g} {unit}"
+    middle, of = statistics.median(values), f" {unit}" if unit else ""
+    words = "" if target is None else f"at least {target:g}{of}"
     met = "" if target is None else "met" if middle >= target else "missed"
     row = {
         "name": name,
-        "measured": f"{middle:.3g} {unit} ({min(values):.3g} to {max(values):.3g})",
+        "measured": f"{middle:.3g}{of} ({min(values):.3g} to {max(values):.3g})",
         "target": words,
         "met": met,
         "machine": f"{devices.name('cpu')}, {torch.get_num_threads()} threads",

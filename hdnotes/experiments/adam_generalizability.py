@@ -28,10 +28,16 @@ TITLE = "Beyond the test bed"
 METHODS = ("Adam", "GD")
 STARTS = ("zero-filled", "filled at random", "random", "tiny")
 #: Powers of ten of the rates, in the unit of `adam_ratio.unit`.
-START_RATES = {"Adam": (-2.0, -1.5), "GD": (-1.0, -0.5)}
+START_RATES = {"Adam": (-2.5, -2.0, -1.5), "GD": (-1.5, -1.0, -0.5)}
 NOISE_RATES = {"Adam": (-2.5, -2.0), "GD": (-1.5, -0.5)}
-DEEP_RATES = {"Adam": (-3.5, -3.0, -2.5, -2.0), "GD": (-1.0, -0.5, -0.25, 0.0)}
-NETWORK_RATES = {"Adam": (-3.5, -3.0, -2.5, -2.0), "GD": (-1.25, -1.0, -0.75, -0.5)}
+DEEP_RATES = {
+    "Adam": (-4.5, -4.0, -3.5, -3.0, -2.5, -2.0),
+    "GD": (-1.5, -1.0, -0.5, -0.25, 0.0),
+}
+NETWORK_RATES = {
+    "Adam": (-5.0, -4.5, -4.0, -3.5, -3.0, -2.5),
+    "GD": (-1.75, -1.25, -0.75, -0.5, -0.25),
+}
 #: The penalty weight, and Adam's learning rate, where there is no noise.
 WEIGHT = 0.01
 RATE = 0.01
@@ -137,7 +143,8 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
 
 def memory(p: Parameters) -> int:
     """Return the peak bytes: points, products and factors of the largest cell's trials."""
-    runs = p.trials * max(2 * len(p.weights), 4 * max(p.depths), 2 * len(NETWORK_RATES))
+    rates = max(len(DEEP_RATES["Adam"]) * max(p.depths), len(NETWORK_RATES["Adam"]))
+    runs = p.trials * max(2 * len(p.weights), rates)
     return 20 * 4 * p.n**2 * runs + 2**29
 
 

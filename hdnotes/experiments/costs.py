@@ -26,7 +26,7 @@ class Parameters:
     """What the chapter can be run with."""
 
     chapters: tuple[str, ...] = parameter(
-        ("adam", "adam_intuition"),
+        ("adam", "adam_intuition", "exponential_lr"),
         choices=CHAPTERS,
         help="chapters to rehearse",
     )

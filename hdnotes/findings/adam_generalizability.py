@@ -5,13 +5,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hdnotes.claims import Claim, Verdict, above, below, quoted, together
+from hdnotes.claims import Claim, Verdict, Word, above, below, quoted, together
 from hdnotes.experiments.adam_generalizability import RATE, WEIGHT
 from hdnotes.findings.adam_ratio import RECOVERED, best
 from hdnotes.wording import number
 
 #: On an equal footing: an error at most twice the other's.
 EVEN = np.log10(2)
+#: An error falls from one rate to the next if this factor is left, or less.
+FALLING = 0.9
 
 
 def starts(results: Any) -> pd.DataFrame:
@@ -92,15 +94,19 @@ def noise_rows(results: Any) -> list[list[str]]:
     return rows
 
 
-def footing(results: Any) -> pd.DataFrame:
-    """Return every setting's runs at their best rate: Adam's and GD's errors, a row a trial."""
+def layered(results: Any) -> pd.DataFrame:
+    """Return the runs of several layers and of the network at all rates, with their setting."""
     deep = results.table("deep")
     deep = deep.assign(setting="depth " + deep.depth.astype(str))
     network = results.table("network").assign(setting="ReLU network")
     table = pd.concat([deep, network], ignore_index=True)
     words = table.penalty.map({"none": ", no penalty", "ratio": ", ratio"})
-    table = table.assign(error=table.error.fillna(np.inf), setting=table.setting + words)
-    return best(table, ("setting", "method"))
+    return table.assign(error=table.error.fillna(np.inf), setting=table.setting + words)
+
+
+def footing(results: Any) -> pd.DataFrame:
+    """Return every setting's runs at their best rate: Adam's and GD's errors, a row a trial."""
+    return best(layered(results), ("setting", "method"))
 
 
 def gaps(results: Any) -> dict[str, np.ndarray]:
@@ -113,24 +119,28 @@ def gaps(results: Any) -> dict[str, np.ndarray]:
     return found
 
 
+def open_ends(results: Any) -> dict[tuple[str, str], str]:
+    """Return where errors fall to an end of the grid of rates, so that one beyond may be better.
+
+    Setting and method -> "lowest" or "highest", where the median error at that end is the least
+    and `FALLING` times that at the next rate, or less.
+    """
+    found = {}
+    for key, runs in layered(results).groupby(["setting", "method"], sort=False):
+        medians = runs.groupby("rate").error.median().to_numpy()
+        for word, way in (("lowest", medians), ("highest", medians[::-1])):
+            if len(way) > 1 and way[0] == way.min() and way[0] <= FALLING * way[1]:
+                found[key] = word
+    return found
+
+
 def edges(results: Any) -> str:
-    """Say where a best rate is the last of its grid, so that a further one might be better."""
-    deep, network = results.table("deep"), results.table("network")
-    keys = ["penalty", "depth", "method"]
-    tables = [deep.assign(depth=deep.depth.astype(str)), network.assign(depth="network")]
-    table = pd.concat(tables, ignore_index=True)
-    table = table.assign(error=table.error.fillna(np.inf))
-    found = []
-    for (penalty, depth, method), runs in table.groupby(keys, sort=False):
-        rate = best(runs, keys).rate.iloc[0]
-        where = "network" if depth == "network" else f"depth {depth}"
-        ends = {runs.rate.min(): "lowest", runs.rate.max(): "highest"}
-        if rate in ends:
-            words = {"none": "no penalty", "ratio": "ratio"}[str(penalty)]
-            found.append(f"{method}, {where}, {words} ({ends[rate]})")
+    """Say where a rate beyond the grid might be better."""
+    found = open_ends(results)
     if not found:
-        return "No best rate is at an end of its grid."
-    return f"At an end of the grid, where a rate beyond might do better: {'; '.join(found)}."
+        return "Nowhere do errors still fall at an end of the grid of rates."
+    told = "; ".join(f"{method}, {setting} ({end})" for (setting, method), end in found.items())
+    return f"Errors still fall at an end of the grid, where a rate beyond might do better: {told}."
 
 
 def ends_by_start(results: Any) -> str:
@@ -260,27 +270,40 @@ def _stopping(results: Any) -> Verdict:
 
 def _network(results: Any) -> Verdict:
     """Test hd-d: the penalty halves the network's error, each method at its best rate."""
-    table = footing(results)
+    table, ends = footing(results), open_ends(results)
     words, told = [], []
     for method in ("GD", "Adam"):
         runs = table[table.method == method].set_index(["setting", "trial"]).error
-        with_it, without = (runs[f"ReLU network, {name}"] for name in ("ratio", "no penalty"))
-        words.append(below(np.log10(with_it / without), -EVEN))
-        told.append(f"{method} {quoted(with_it)} with it and {quoted(without)} without")
+        ratio, none = (f"ReLU network, {name}" for name in ("ratio", "no penalty"))
+        word = below(np.log10(runs[ratio] / runs[none]), -EVEN)
+        words.append(_unless_open(word, (none, method) in ends, (ratio, method) in ends))
+        told.append(
+            f"{method} {quoted(runs[ratio])} with it and {quoted(runs[none])} without [{words[-1]}]"
+        )
     return Verdict(together(*words), f"{'; '.join(told)} (asked: at most half).")
 
 
 def _footing(results: Any) -> Verdict:
     """Test c: in every deeper or non-linear setting GD's error is at most twice Adam's."""
-    found = gaps(results)
-    words = [below(values, EVEN) for values in found.values()]
-    told = [f"{setting} {quoted(10**values)}" for setting, values in found.items()]
+    found, ends = gaps(results), open_ends(results)
+    words = [
+        _unless_open(below(gap, EVEN), (setting, "Adam") in ends, (setting, "GD") in ends)
+        for setting, gap in found.items()
+    ]
+    pairs = zip(found.items(), words, strict=True)
+    told = [f"{setting} {quoted(10**gap)} [{word}]" for (setting, gap), word in pairs]
     return Verdict(
         together(*words),
         f"Gradient descent's error over Adam's, each at its best rate: {'; '.join(told)} (asked: "
-        f"at most twice). So in {words.count('holds')} of {len(words)} settings, more in "
-        f"{words.count('fails')}, undecided in the others.",
+        "at most twice, and of the one that loses that its errors do not fall to an end of its "
+        "grid of rates).",
     )
+
+
+def _unless_open(word: Word, loses_if_holds: bool, loses_if_fails: bool) -> Word:
+    """Leave a comparison undecided if the side that loses it might do better at other rates."""
+    open_ = {"holds": loses_if_holds, "fails": loses_if_fails}
+    return "undecided" if open_.get(word, False) else word
 
 
 _WHERE = "Generalisability"

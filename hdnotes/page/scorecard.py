@@ -8,6 +8,8 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +86,12 @@ def machine(records: Sequence[dict[str, Any]], measured: Sequence[dict[str, str]
     """Return the page of machines, times and commands, and of what benchmarks measured."""
     parts = [_MACHINE]
     if measured:
-        names = {"name": "What", "measured": "Measured", "target": "Target", "met": ""}
-        names |= {"machine": "Machine", "date": "Date"}
-        rows = [[one[name] for name in names] for one in measured]
-        parts += [_SPEED, markup.table(list(names.values()), rows)]
+        parts.append(_SPEED)
+    names = {"name": "What", "measured": "Measured", "target": "Target", "met": ""}
+    where = itemgetter("machine", "date")
+    for (machine, date), runs in groupby(sorted(measured, key=where), where):
+        rows = [[one[name] for name in names] for one in runs]
+        parts += [f"On one {machine}, {date}:", markup.table(list(names.values()), rows)]
     for record in records:
         parts.append(f"## {record['title']}")
         parts.append(markup.card(record))

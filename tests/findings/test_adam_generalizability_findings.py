@@ -111,16 +111,41 @@ def test_only_the_weight_of_exact_entries_can_break_down() -> None:
     assert verdict("d3-4-b", tables) == "fails"
 
 
-def test_a_best_rate_at_the_end_of_its_grid_is_named() -> None:
+def with_worse_rates_beside() -> dict[str, pd.DataFrame]:
     tables = made()
-    middle = {name: tables[name] for name in ("deep", "network")}
-    for name, table in middle.items():
-        worse = [table.assign(rate=rate, error=0.9) for rate in (0.001, 0.1)]
-        tables[name] = pd.concat([table, *worse], ignore_index=True)
-    assert findings.edges(results(tables)) == "No best rate is at an end of its grid."
+    for name in ("deep", "network"):
+        worse = [tables[name].assign(rate=rate, error=0.9) for rate in (0.001, 0.1)]
+        tables[name] = pd.concat([tables[name], *worse], ignore_index=True)
+    return tables
+
+
+def test_where_errors_still_fall_at_the_end_of_a_grid_is_named() -> None:
+    tables = with_worse_rates_beside()
+    assert findings.edges(results(tables)).startswith("Nowhere")
     last = (tables["deep"].rate == 0.1) & (tables["deep"].method == "GD")
+    tables["deep"].loc[last, "error"] = 0.95e-4
+    assert findings.edges(results(tables)).startswith("Nowhere")
     tables["deep"].loc[last, "error"] = 1e-6
     assert "GD, depth 3, ratio (highest)" in findings.edges(results(tables))
+
+
+@pytest.mark.parametrize(
+    ("method", "penalty", "name", "word"),
+    [
+        ("GD", "none", "d3-4-c", "holds"),
+        ("Adam", "none", "d3-4-c", "undecided"),
+        ("Adam", "none", "hd-ag-d", "undecided"),
+        ("Adam", "ratio", "hd-ag-d", "holds"),
+    ],
+)
+def test_who_loses_at_an_end_of_its_grid_may_yet_win(method, penalty, name, word) -> None:
+    tables = with_worse_rates_beside()
+    assert verdict(name, tables) == "holds"
+    network = tables["network"]
+    own = (network.method == method) & (network.penalty == penalty)
+    network.loc[own & (network.rate == 0.01), "error"] *= 1.5
+    network.loc[own & (network.rate == 0.1), "error"] = {"none": 0.5, "ratio": 0.2}[penalty]
+    assert verdict(name, tables) == word
 
 
 def test_a_best_weight_at_an_end_of_the_grid_is_flagged() -> None:
