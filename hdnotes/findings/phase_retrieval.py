@@ -304,7 +304,8 @@ def _nesterov(results: Any) -> Verdict:
     found = crossings(table, ("momentum",))
     return Verdict(
         equal(found["Nesterov"], found["standard"]),
-        f"With momentum P-SGD crosses at: {listed(found)}.",
+        f"With momentum P-SGD crosses at: {listed(found)} (asked: within a factor {EQUAL:g} of "
+        "each other).",
     )
 
 
@@ -440,8 +441,9 @@ def _switches(results: Any) -> Verdict:
         best.append(f"{said} at {in_order(at)[0]} of {tried}")
     return Verdict(
         together(*words),
-        "Crossing after a growth of the switch rate over that before, by factor on the text's: "
-        f"{listed(steps, words)}. The fewest samples are needed with {'; with '.join(best)}.",
+        "Crossing after a growth of the switch rate over that before, by factor on the text's "
+        f"(asked: above {1 / EQUAL:.2f}): {listed(steps, words)}. The fewest "
+        f"samples are needed with {'; with '.join(best)}.",
     )
 
 
@@ -485,8 +487,10 @@ def way_rows(results: Any) -> list[list[str]]:
         for column in ("judged", "success"):
             low, share, high = share_interval(int(group[column].sum()), len(group))
             words.append(f"{share:.2f} ({low:.2f} to {high:.2f})")
-        done = group[group.success]
-        errors = (done[name].median() for name in ("sampled_error", "test_error"))
+        done, of = group[group.success], group["set"].nunique()
+        words[-1] += f", on {done['set'].nunique()} of {of}"
+        judge = "sampled_error" if "100" in str(way) else "test_error"
+        errors = (done[name].median() for name in (judge, "test_error"))
         stop = number(int(done.epochs.median())) if len(done) else "–"
         middles = [number(float(error)) if len(done) else "–" for error in errors]
         rows.append([str(way), str(method), *words, stop, *middles, str(len(group))])

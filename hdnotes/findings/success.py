@@ -64,7 +64,7 @@ def at_scale(verdict: Verdict, scale: Scale) -> Verdict:
         "undecided",
         f"{verdict.evidence} On these runs alone (p = {scale.features}, {scale.epochs:,} epochs) "
         f"this {VERBS[verdict.verdict]}. It can turn with size and budget: decided from "
-        f"p = {LARGE} and the source's epochs ({scale.said:,} at this p) on.",
+        f"p = {LARGE} and the source's epochs ({scale.said:,} at p = {scale.features}) on.",
     )
 
 
