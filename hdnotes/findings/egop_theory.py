@@ -182,7 +182,7 @@ def violations(results: Any) -> tuple[int, int]:
 
 
 def _tally(rows: pd.DataFrame) -> str:
-    return f"{_broken(rows).sum()} violations in {len(rows)} instances"
+    return f"{_broken(rows).sum()} violations in {len(rows)} checks"
 
 
 # --- the claims ----------------------------------------------------------------------------------
@@ -406,12 +406,14 @@ def _beyond(results: Any) -> Verdict:
     other = table[table.function == "log-sum-exp"].pivot(
         index=index, columns="radius", values="smoothness"
     )
-    growth = other[other.columns.max()] / other[other.columns.min()]
+    growth = other.max(axis=1) / other[other.columns.min()]  # the largest ball holds the others
+    grown = dict(iter(growth.groupby("coordinates", sort=False)))
+    told = ", ".join(f"{quoted(factors)} in {name} coordinates" for name, factors in grown.items())
     return Verdict(
-        together(below(seen / exact, 1 + SLACK), above(growth, 2)),
-        f"Logistic loss: what is seen in balls is {quoted(seen / exact)} of the exact value. "
-        f"Log-sum-exp: from radius {other.columns.min():g} to {other.columns.max():g} it grows by "
-        f"a factor {quoted(growth)} (asked: more than 2).",
+        together(below(seen / exact, 1 + SLACK), *(above(one, 2) for one in grown.values())),
+        f"Logistic loss: the largest that is seen in any ball is {quoted(seen / exact)} of the "
+        f"exact value. Log-sum-exp: from radius {other.columns.min():g} to "
+        f"{other.columns.max():g} it grows at least by a factor {told} (asked: more than 2).",
     )
 
 
@@ -505,8 +507,8 @@ CLAIMS = (
     ),
     Claim(
         "hd-4-m",
-        "The logistic loss has a finite $L_f$, that of its Hessian at 0; log-sum-exp has one only "
-        "within a ball.",
+        "The logistic loss has a finite $L_f$, that of its Hessian at 0; log-sum-exp of squares "
+        "has one only within a ball.",
         "ours, on Eq. 1 and Theorem 5",
         _beyond,
     ),

@@ -735,7 +735,8 @@ def _many_negative(results: Any) -> Verdict:
         "undecided" if few else above(negative, NUMEROUS),
         f"Share negative where GD ended without the teacher: {_sets(negative)}, {len(table)} runs; "
         f"one eigenvalue is a share of {number(1 / table.features.max())}, and many are more than "
-        f"{NUMEROUS}{', which one alone would be' * few}. The source's figure has 0.036 in one run.",
+        f"{NUMEROUS}{', which one alone would be' * few}. The source's figure has 0.036 in one "
+        "run.",
     )
 
 

@@ -81,11 +81,13 @@ def _same_shares(results: Any, **other: str) -> Verdict:
     found = pairs(results, **other)
     if found.empty:
         return Verdict("undecided", f"Nothing was computed with {' and '.join(other.values())}.")
-    gaps = differences(found)
+    gaps, parted = differences(found), found[found.success != found.success_other]
+    whose = ", ".join(f"{count} of {name}" for name, count in parted.method.value_counts().items())
     return Verdict(
         within(gaps, -CLOSE, CLOSE),
-        f"{len(found)} pairs; of these {found.success.mean():.0%} succeed and "
-        f"{found.success_other.mean():.0%} do. Difference of the shares, data set by data set: "
+        f"{found.success.sum()} of {len(found)} succeed and {found.success_other.sum()} do; "
+        f"{len(parted)} pairs end differently{f' ({whose})' if whose else ''}. Difference of the "
+        f"shares, data set by data set: "
         f"{quoted(gaps)} (asked: within {CLOSE} of 0).",
     )
 

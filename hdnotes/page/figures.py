@@ -19,6 +19,8 @@ from matplotlib.ticker import LogLocator
 from hdnotes.page import style
 
 QUARTILES = (0.25, 0.5, 0.75)
+#: Curves of at most so many points have a marker at each.
+SPARSE = 20
 #: What the line is called where message passing begins to succeed in infinitely large systems.
 GAMP_LINE = r"GAMP, $p \to \infty$"
 
@@ -81,7 +83,8 @@ def curves(
     for line, rows in _groups(data, by):
         line = line if marked else line | {"marker": ""}
         band = quartiles(rows, x, y)
-        ax.plot(band.index, band[0.5], markevery=0.3, **line)
+        every = 0.3 if len(band) > SPARSE else 1
+        ax.plot(band.index, band[0.5], markevery=every, **line)
         ax.fill_between(band.index, band[0.25], band[0.75], color=line["color"], alpha=0.18, lw=0)
     return _scales(ax, log)
 

@@ -90,7 +90,7 @@ def made_to_the_text() -> dict[str, pd.DataFrame]:
         "lemma": pd.DataFrame(lemma, columns=columns),
         "norms": pd.DataFrame(
             norms, columns=["momentum", "decay", "trial", "identity_gap", "falling"]
-        ),
+        ).assign(steps=400),
         "twin": twin,
         "curve": curve,
         "overflow": pd.DataFrame({"trial": TRIALS, "stop": 990, "predicted": 1000.0}),
@@ -182,3 +182,12 @@ def test_a_caption_counts_the_starts_of_its_table():
     assert findings.medians(table).startswith("Medians of 3 to 5 starts")
     assert findings.medians(table[table.run == "a"]).startswith("Medians of 5 starts")
     assert findings.last_gaps(table) == "0.50 (a), 0.50 (b)"
+
+
+def test_runs_that_end_with_the_rate_are_no_evidence_of_an_earlier_end() -> None:
+    tables = made_to_the_text()
+    tables["overflow"].loc[tables["overflow"].trial < 2, "stop"] = np.nan
+    (claim,) = [one for one in findings.CLAIMS if one.id == "hd-lr-h"]
+    found = claim.test(results(tables))
+    assert found.verdict == "holds"
+    assert f"{len(TRIALS) - 2} of {len(TRIALS)} runs end before" in found.evidence
