@@ -487,6 +487,14 @@ def rest(results: Any) -> pd.DataFrame:
     return table.assign(radial=table.radial.abs())
 
 
+def lowest_words(table: pd.DataFrame) -> str:
+    """Say at which rate each line of the search is lowest, and how low."""
+    lowest = table.loc[table.groupby("batches", sort=False).test_error.idxmin()]
+    return ", ".join(
+        f"{row.batches} {number(row.test_error)} at {row.rate:g}" for row in lowest.itertuples()
+    )
+
+
 def _rests(results: Any) -> Verdict:
     """Test hd-dy-h: in the end the gradient points along the student for GD, not for Adam."""
     table = rest(results)
@@ -500,8 +508,9 @@ def _rests(results: Any) -> Verdict:
     ]
     return Verdict(
         together(*words.values()),
-        f"|cos| of gradient and student, of runs that are not at the teacher: {', '.join(parts)}. "
-        f"None of this is rest by itself: {drift_words(results)}.",
+        f"|cos| of gradient and student, of runs that are not at the teacher (asked: above {ALONG} "
+        f"with momentum, below it with Adam): {', '.join(parts)}. A cosine alone is not rest or "
+        f"motion: {drift_words(results)}.",
     )
 
 
