@@ -249,17 +249,18 @@ def _memory(results: Any) -> Verdict:
     words: list[Word] = []
     parts = []
     for problem in problems(results):
-        basis = orders(ratio(results, problem, "Adam, Kronecker", "Adam")).abs()
-        memory = orders(ratio(results, problem, "short Adam", "Adam")).abs()
+        basis = orders(ratio(results, problem, "Adam, Kronecker", "Adam"))
+        memory = orders(ratio(results, problem, "short Adam", "Adam"))
         if len(basis) and len(memory):
-            words.append(above((basis - memory).fillna(0.0), 0))
+            words.append(above((basis.abs() - memory.abs()).fillna(0.0), 0))
             parts.append(f"{problem} {quoted(basis)} against {quoted(memory)}")
     if not words:
         return Verdict("undecided", "Not run.")
     return Verdict(
         together(*words),
-        "Orders of magnitude of the final training loss, Adam in the Kronecker basis against Adam "
-        f"with SOAP's memory: {'; '.join(parts)}.",
+        "Orders of magnitude by which the final training loss moves (below 0: falls), Adam in the "
+        f"Kronecker basis against Adam with SOAP's memory: {'; '.join(parts)} (asked: the larger "
+        "move, either way).",
     )
 
 
@@ -483,8 +484,8 @@ CLAIMS = (
     ),
     Claim(
         "hd-er-h",
-        "A basis from the law of initializations ages: at the end of training SOAP's own is "
-        "nearer to the best.",
+        "At the end of training SOAP's own basis is nearer to the best than that from the law of "
+        "initializations.",
         "a question of ours",
         _ages,
     ),

@@ -190,3 +190,16 @@ def test_figures_are_told_in_words():
     assert "0.5 of the learning rate" in findings._rates(MADE)
     assert "where state evolution has" in findings.beside(MADE)
     assert findings.time_words(MADE).startswith("Medians from epoch 1,000 to ")
+
+
+def test_effects_of_momentum_that_cancel_over_losses_or_data_are_effects():
+    def by_loss(cell, momentum):
+        change = 0.05 if cell["channel"] == LOGISTIC else -0.05
+        return as_said(cell, "none") + change * (momentum == "Nesterov")
+
+    def by_size(cell, momentum):
+        change = 0.05 if cell["alpha"] > 4 else -0.05
+        return as_said(cell, "none") + change * (momentum == "Nesterov")
+
+    assert verdict("d2-4-10-d", made(error=by_loss)) == "fails"
+    assert verdict("d2-4-10-d", made(error=by_size)) == "fails"
