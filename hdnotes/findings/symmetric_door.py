@@ -268,7 +268,8 @@ def _by_batch(table: pd.DataFrame, column: str, first: Any, second: Any) -> dict
     }
 
 
-UNIT = "in percentage points, median over data sets and α"
+POINTS = "in percentage points, median over data sets"
+UNIT = f"{POINTS} and α"
 
 
 # --- the claims ----------------------------------------------------------------------------------
@@ -426,7 +427,7 @@ def _behind_the_norm(results: Any) -> Verdict:
     )
     return Verdict(
         above(behind, EQUAL),
-        f"Error of each data set's best student less that of GAMP told the norm, {UNIT}: {at} "
+        f"Error of each data set's best student less that of GAMP told the norm, {POINTS}: {at} "
         f"(asked: above {100 * EQUAL:g}).",
     )
 
@@ -446,7 +447,7 @@ def _still_moving(results: Any) -> Verdict:
     ]
     return Verdict(
         together(*moving),
-        f"Error after {last:,} epochs less that after {budget:,}, {UNIT}: "
+        f"Error after {last:,} epochs less that after {budget:,}, {POINTS}: "
         f"{_listed(gains, moving)}; asked: below 0 of P-SGD, within {100 * EQUAL:g} of 0 of GD.",
     )
 
@@ -464,7 +465,7 @@ def _teacher(results: Any) -> Verdict:
     listed = ", ".join(f"{name} {one:.1f} and {two:.1f} %" for name, (one, two) in means.items())
     return Verdict(
         together(*(within(effect, -EQUAL, EQUAL) for effect in effects.values())),
-        f"Error under a normal teacher as drawn less that under the same teacher at norm √p, {UNIT}"
+        f"Error under a normal teacher as drawn less that under the same teacher at norm √p, {POINTS}"
         f": {_listed(effects)}; the same means less than {100 * EQUAL:g}. "
         f"Mean errors under ±1 and under a normal teacher of norm √p, on "
         f"different inputs: {listed}.",
@@ -480,7 +481,7 @@ def _rate(results: Any) -> Verdict:
     after = _by_batch(pd.concat([one, faster]), "hidden", 2, 1)
     return Verdict(
         below(after["P-SGD"], EQUAL),
-        f"Error with two units less that with one at α = {alpha:g}, {UNIT}: at one learning rate "
+        f"Error with two units less that with one at α = {alpha:g}, {POINTS}: at one learning rate "
         f"{_listed(before)}; when two units have twice that of one {_listed(after)} "
         f"(no worse means at most {100 * EQUAL:g} more).",
     )
