@@ -465,8 +465,8 @@ def _teacher(results: Any) -> Verdict:
     listed = ", ".join(f"{name} {one:.1f} and {two:.1f} %" for name, (one, two) in means.items())
     return Verdict(
         together(*(within(effect, -EQUAL, EQUAL) for effect in effects.values())),
-        f"Error under a normal teacher as drawn less that under the same teacher at norm √p, {POINTS}"
-        f": {_listed(effects)}; the same means less than {100 * EQUAL:g}. "
+        "Error under a normal teacher as drawn less that under the same teacher at norm √p, "
+        f"{POINTS}: {_listed(effects)}; the same means less than {100 * EQUAL:g}. "
         f"Mean errors under ±1 and under a normal teacher of norm √p, on "
         f"different inputs: {listed}.",
     )
