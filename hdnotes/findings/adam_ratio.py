@@ -218,6 +218,14 @@ def _entries_words(own: pd.Series, other: pd.Series) -> str:
     )
 
 
+def _lines_words(table: pd.DataFrame) -> str:
+    """List the lines of a table, rank by rank."""
+    return "; ".join(
+        f"rank {rank}: {', '.join(sorted(rows.line.unique()))}"
+        for rank, rows in table.groupby("rank")
+    )
+
+
 def certified(results: Any) -> pd.DataFrame:
     """Return at how many matrices W* is, and is not, a local minimum of R, by entries observed."""
     table = results.table("certificate")
@@ -400,8 +408,8 @@ def _deep(results: Any) -> Verdict:
     own, other, quotient = fewer(results, deep)
     return Verdict(
         below(quotient.fillna(1), 1.001),
-        f"One layer with Adam and the ratio against the best network of depth 2 or more without a "
-        f"penalty, by gradient descent or Adam. Of the numbers of entries tried, a matrix is "
+        "One layer with Adam and the ratio against the best network of depth 2 or more without a "
+        f"penalty ({_lines_words(table[deep])}). Of the numbers of entries tried, a matrix is "
         f"completed from {_entries_words(own, other)} (asked: no more, over {len(own)} matrices).",
     )
 
@@ -441,14 +449,18 @@ def _infimum(results: Any) -> Verdict:
     proved, refuted = norm < 1, proofs.low > 1
     some: Word = "fails" if above(proofs.low, 1) == "holds" else below(norm, 1)
     found = certified(results)
-    told = [f"{row.observed:,}: {row.proved} of {row.of}" for row in found.itertuples()]
+    told = [
+        f"{row.observed:,}: {row.proved} and {row.refuted} of {row.of}"
+        for row in found.itertuples()
+    ]
     return Verdict(
         together(below(entry.above, 0), "partly" if proved.any() and refuted.any() else some),
-        f"R is {quoted(entry.truth, 4)} at W*. With one unobserved entry moved by "
+        f"With {table.observed.iloc[0]:,} entries observed R is {quoted(entry.truth, 4)} at "
+        "W*. With one unobserved entry moved by "
         f"{number(float(entry.reach.iloc[0]))} it is {quoted(entry.least, 4)} (asked: lower). A "
         f"certificate that W* is a local minimum has a norm of at most {quoted(norm)} (asked: "
         f"below 1, for all matrices): proved for {proved.sum()} of {len(proofs)} matrices, refuted "
-        f"for {refuted.sum()}. Proved, by entries observed: {', '.join(told)}.",
+        f"for {refuted.sum()}. Proved and refuted, by entries observed: {', '.join(told)}.",
     )
 
 
@@ -537,7 +549,8 @@ CLAIMS = [
     ),
     Claim(
         "hd-ar-c",
-        "W* is a local but not a global minimum of R among the matrices with its observed entries.",
+        "With enough entries observed W* is a local but not a global minimum of R among the "
+        "matrices that have them.",
         "our question",
         _infimum,
     ),

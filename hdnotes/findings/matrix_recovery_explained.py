@@ -395,7 +395,11 @@ def _decay(results: Any) -> Verdict:
         rows.append(
             f"size {size}: {floor:.1f}, best method {best.max():.1f}, SGD {best['SGD']:.1f}"
         )
-    return Verdict(together(*words), f"Floor and measured true SNR in dB: {'; '.join(rows)}.")
+    return Verdict(
+        together(*words),
+        "Without clipping and bias, each method at its best rate; floor and measured true SNR in "
+        f"dB: {'; '.join(rows)}.",
+    )
 
 
 def _bias(results: Any) -> Verdict:
@@ -413,7 +417,8 @@ def _bias(results: Any) -> Verdict:
     words += ["holds" if gain[0.1] > 40 else "fails"]
     return Verdict(
         together(*words),
-        f"At size {size} and rates above the limit {limit:g} the true SNR is "
+        f"At size {size} and the rates {', '.join(f'{rate:g}' for rate in above_limit.index)} (the "
+        f"limit is {limit:g}; nearer it these runs are too short) the true SNR is "
         f"{gap.min():+.1f} to {gap.max():+.1f} dB off the cycle's. At the text's rate 0.1 SGD has "
         f"{biased.true_snr_db[0.1]:.1f} dB with the bias and {without[0.1]:.0f} dB "
         "without.".replace("-", "−"),
