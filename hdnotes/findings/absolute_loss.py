@@ -214,7 +214,8 @@ def _units_do_nothing(results: Any) -> Verdict:
     words = [between(one, 1 / ROUGHLY, ROUGHLY) for one in ratios.values()]
     return Verdict(
         together(*words),
-        f"Crossing with two hidden units over that with one: {listed(ratios, words)}.",
+        f"Crossing with two hidden units over that with one: {listed(ratios, words)}; no "
+        f"difference means within {100 * (ROUGHLY - 1):.0f} %.",
     )
 
 
@@ -279,7 +280,7 @@ def _only_slow(results: Any) -> Verdict:
 
 def _not_only_slow(results: Any) -> Verdict:
     ratios, words = _faster(results, ("GD",))
-    return Verdict(above(ratios["GD"], EQUAL), words)
+    return Verdict(above(ratios["GD"], EQUAL), f"{words} Asked: above {EQUAL:g}.")
 
 
 SCALE = partial(scale_of, kind="loss")

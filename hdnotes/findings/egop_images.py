@@ -122,8 +122,8 @@ def _best_of_all(results: Any, data: str) -> tuple[Word, str]:
     nearest = others.median().idxmin()
     word = together(*(below((best + TINY) / (others[k] + TINY), 1) for k in others))
     return word, (
-        f"final training loss {quoted(best)}; the next best is {nearest[0]} in {nearest[1]} "
-        f"coordinates with {quoted(others[nearest])}"
+        f"final training loss {quoted(best, 3)}; the best of the others is {nearest[0]} in "
+        f"{nearest[1]} coordinates with {quoted(others[nearest], 3)}"
     )
 
 
