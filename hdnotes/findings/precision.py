@@ -23,7 +23,10 @@ PARTED = 0.1
 
 def students(results: Any) -> pd.DataFrame:
     """Return all runs with their ``success`` and what their arithmetic is called."""
-    table = runs(results)
+    return _named(runs(results))
+
+
+def _named(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(arithmetic=table.products + " on " + table.machine.map(str.upper))
 
 
@@ -73,8 +76,7 @@ def along(results: Any, alpha: float) -> pd.DataFrame:
     found = table[table.alpha == alpha].groupby(STUDENT).success.all().rename("always")
     curves = results.table("curves")
     curves = curves[curves.alpha == alpha].merge(found[found].reset_index(), on=STUDENT)
-    curves["arithmetic"] = curves.products + " on " + curves.machine.map(str.upper)
-    return curves[[*STUDENT, "arithmetic", "epoch", "test_error"]]
+    return _named(curves)[[*STUDENT, "arithmetic", "epoch", "test_error"]]
 
 
 def _same_shares(results: Any, **other: str) -> Verdict:
@@ -87,8 +89,7 @@ def _same_shares(results: Any, **other: str) -> Verdict:
         within(gaps, -CLOSE, CLOSE),
         f"{found.success.sum()} of {len(found)} succeed and {found.success_other.sum()} do; "
         f"{len(parted)} pairs end differently{f' ({whose})' if whose else ''}. Difference of the "
-        f"shares, data set by data set: "
-        f"{quoted(gaps)} (asked: within {CLOSE} of 0).",
+        f"shares, data set by data set: {quoted(gaps)} (asked: within {CLOSE} of 0).",
     )
 
 
