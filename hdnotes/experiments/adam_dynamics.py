@@ -23,8 +23,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from hdnotes import seeds
-from hdnotes.batches import Persistent, Shuffled
 from hdnotes.experiments.parameters import parameter
 from hdnotes.experiments.students import (
     ERRORS,
@@ -36,6 +34,7 @@ from hdnotes.experiments.students import (
     held_bytes,
     learning_curves,
     setting,
+    source,
     start_names,
     steps_an_epoch,
     trials_of,
@@ -383,14 +382,8 @@ def _drawn(cell: dict[str, Any], device: str) -> tuple[PhaseRetrieval, Tensor, d
     names = start_names(whole, trials_of(whole))
     start = torch.stack([draw_start(1, problem.features, of=name) for name in names])
     options: dict[str, Any] = {"project": partial(project, features=problem.features)}
-    fraction = cell["batch_fraction"]
-    if cell["batches"] == "shuffled":
-        streams = tuple(seeds.seed(*name, "shuffles") % 2**40 for name in names)
-        options["batches"] = Shuffled(problem.samples, int(fraction * problem.samples), streams)
-    elif cell["batches"] == "persistent":
-        streams = tuple(seeds.seed(*name, "switches") for name in names)
-        rates = (cell["redraws"],) * len(names)
-        options["batches"] = Persistent(problem.samples, fraction, rates, streams, device)
+    rates = [whole["learning_rate"]] * len(names)
+    options["batches"] = source(whole, problem.samples, names, rates, device)
     return problem, start.to(device), options
 
 

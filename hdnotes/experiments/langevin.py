@@ -14,6 +14,8 @@ step). It holds one p, alpha and group of data sets, with every kind of noise:
 
 The source's P-SGD and GD had fewer epochs than its Langevin dynamics: here all have as many, and a
 run that ends says when.
+
+One more cell sets the changes of SGD's gradients beside those of P-SGD's.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -47,6 +49,8 @@ NO_NOISE, RECORD = "none", "record"
 FIGURE = (NO_NOISE, RECORD)
 CONTROLS = ("record x eta", "constant", "cooling", "other data")
 LANGEVIN = "Langevin"
+#: The batches whose gradients change from step to step.
+CHANGING = ("persistent", "shuffled")
 #: Epochs of a run's curve that are kept, about, and starts that have one on each data set.
 RECORDS, FOLLOWED = 60, 1
 #: Data sets of one cell at most, up to a size p; two or more, as each needs another.
@@ -63,6 +67,9 @@ class Parameters:
     )
     control_alphas: tuple[float, ...] = parameter(
         (4.0, 3.0), above=0, unit="samples per p", help="where other noises are tried"
+    )
+    changes_alpha: float = parameter(
+        2.5, above=0, unit="samples per p", help="where SGD's gradients change beside P-SGD's"
     )
     data_sets: int = parameter(4, at_least=2, help="data sets of each point")
     starts: int = parameter(5, at_least=1, unit="trials", help="starts on each data set")
@@ -96,12 +103,39 @@ PROFILES: dict[str, dict[str, Any]] = {
 
 
 def cells(p: Parameters) -> list[dict[str, Any]]:
-    """Return what has to be computed, from easy to hard."""
+    """Return what has to be computed, from easy to hard; then the changes of gradients."""
+    changes = {
+        **_shared(p, p.changes_alpha),
+        "kind": "changes",
+        "momenta": ["none"],
+        "epochs": epochs(p.features, p.epochs_factor),
+        "first_set": 0,
+        "sets": p.data_sets,
+    }
     return [
-        cell
-        for alpha in sorted({*p.alphas, *p.control_alphas}, reverse=True)
-        for cell in _point(p, alpha)
+        *(
+            cell
+            for alpha in sorted({*p.alphas, *p.control_alphas}, reverse=True)
+            for cell in _point(p, alpha)
+        ),
+        changes,
     ]
+
+
+def _shared(p: Parameters, alpha: float) -> dict[str, Any]:
+    return {
+        "channel": "quadratic",
+        "features": p.features,
+        "alpha": alpha,
+        "hidden": 1,
+        "learning_rate": p.learning_rate,
+        "momentum": p.momentum,
+        "batch_fraction": p.batch_fraction,
+        "persistence": p.persistence,
+        "starts": p.starts,
+        "teacher": "sphere",
+        "judged_on": "overlap",
+    }
 
 
 def _point(p: Parameters, alpha: float) -> Iterator[dict[str, Any]]:
@@ -114,24 +148,14 @@ def _point(p: Parameters, alpha: float) -> Iterator[dict[str, Any]]:
             last = p.data_sets if first == firsts[-1] else first + most
             controls = CONTROLS * (alpha in p.control_alphas and "none" in momenta)
             yield {
+                **_shared(p, alpha),
                 "kind": "success",
-                "channel": "quadratic",
-                "features": p.features,
-                "alpha": alpha,
-                "hidden": 1,
                 "momenta": momenta,
                 "noises": list(FIGURE + controls),
-                "learning_rate": p.learning_rate,
-                "momentum": p.momentum,
-                "batch_fraction": p.batch_fraction,
-                "persistence": p.persistence,
                 "recorded": epochs(p.features, p.epochs_factor),
                 "epochs": epochs(p.features, p.longer * p.epochs_factor),
                 "first_set": first,
                 "sets": last - first,
-                "starts": p.starts,
-                "teacher": "sphere",
-                "judged_on": "overlap",
             }
 
 
@@ -140,8 +164,9 @@ def memory(p: Parameters) -> int:
     needed = 0
     for cell in cells(p):
         n, width = sample_count(cell["alpha"], cell["features"]), cell["features"]
-        trials = len(cell["noises"]) * len(cell["momenta"]) * cell["sets"] * cell["starts"]
-        steps = cell["recorded"] * steps_an_epoch("persistent", cell["batch_fraction"])
+        ways = len(cell.get("noises", CHANGING)) * len(cell["momenta"])
+        trials = ways * cell["sets"] * cell["starts"]
+        steps = cell.get("recorded", RECORDS) * steps_an_epoch("persistent", cell["batch_fraction"])
         draws = 16 * (n + 2000) * width
         data = 4 * cell["sets"] * (n + 2000) * width
         needed = max(needed, data + draws + trials * (40 * n + 24 * steps + 600 * width))
@@ -258,4 +283,20 @@ def _curves(trials: pd.DataFrame, run: LongRun, when: Tensor, lengths: Tensor) -
     return pd.concat(parts, ignore_index=True)
 
 
-RUNS = {"success": compare}
+def changes(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
+    """Return ``changes``: rho_t of P-SGD and of SGD, a row a run and recorded step, to its end."""
+    steps = cell["epochs"] * steps_an_epoch("shuffled", cell["batch_fraction"])
+    when = record_steps(steps, RECORDS)
+    looks: dict[str, Any] = {"record": when, "observe": {"rho": change}}
+    both = [{**cell, "batches": batches} for batches in CHANGING]
+    trials, run = train_students(both, device, **looks)
+    named = trials.loc[trials.index.repeat(len(when)), ["method", "set", "start"]]
+    table = named.reset_index(drop=True).assign(
+        step=when.repeat(len(trials)).numpy(),
+        end=run.steps.repeat_interleave(len(when)).numpy(),
+        rho=run.observed["rho"].flatten().cpu().numpy(),
+    )
+    return {"changes": table[table.step.between(1, table.end)].drop(columns="end")}
+
+
+RUNS = {"success": compare, "changes": changes}

@@ -73,6 +73,25 @@ def test_a_student_at_its_teacher_stops_at_once(channel):
     assert students.settled(visit).tolist() == [False]
 
 
+def test_a_student_in_a_trap_stops_and_would_have_stayed_there():
+    cell = {**CELL, "features": 32, "alpha": 2.5, "batches": "full", "starts": 8, "epochs": 2000}
+    stopped = ends({**cell, "momenta": ["Nesterov"]})
+    whole = ends({**cell, "momenta": ["Nesterov"]}, stop=None)
+    trapped = stopped[stopped.outcome.eq("stopped") & stopped.test_error.gt(0.1)]
+    assert len(trapped) >= 4
+    assert trapped.epochs.median() < 1000
+    np.testing.assert_allclose(trapped.test_error, whole.test_error[trapped.index], atol=1e-4)
+
+
+def test_a_student_whose_batch_changes_does_not_stand_still():
+    cell = {**CELL, "features": 32, "alpha": 2.5, "momenta": ["Nesterov"], "epochs": 400}
+    for batches in ("persistent", "shuffled"):
+        runs = ends({**cell, "batches": batches})
+        failed = runs[runs.test_error.gt(0.1)]
+        assert len(failed)
+        assert failed.outcome.eq("budget").all()
+
+
 #: One instance under several losses: the same data, starts and batches, other labels.
 SEEN = {**CELL, "instances": "quadratic", "momentum_rate": 0.005, "alpha": 6.0, "epochs": 60}
 SEEN |= {"starts": 2}
