@@ -2,12 +2,13 @@ r"""Chapter `exponential_lr`: weight decay as an exponentially growing learning 
 
 Cells of kind *lemma* look at gradients of scale-invariant losses at single points, *norms* at how
 the length of the weights changes, *twins* train a network with weight decay beside the run without
-it that should compute the same functions, *adam* does so for AdamW, *overflow* trains the growing
-rate to the end of float32, and *equilibrium* times how fast the effective rate settles.
+it that should compute the same functions, *reordered* beside the same run whose batches are summed
+in another order, *adam* does so for AdamW, *overflow* trains the growing rate to the end of
+float32, and *equilibrium* times how fast the effective rate settles.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,18 @@ JUDGED = 1200
 DECAY, GROWTH, NEITHER = "weight decay", "growing rate", "neither"
 ZERO_BUFFER, EVERY_STEP = "growing rate, buffer zero", "1.481 an update"
 SAME_BETAS = "growing rate, betas unchanged"
+REORDERED = "weight decay, other order"
+#: Pairs that are held against a run beside itself: those long enough for rounding to grow.
+LONG = (
+    "theorem",
+    "steps",
+    "cosine",
+    "tanh",
+    "float32",
+    "float32, tanh",
+    "resnet",
+    "resnet, cosine",
+)
 
 
 @dataclass(frozen=True)
@@ -128,6 +141,12 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
         {"kind": "lemma", "network": "rayleigh", "dtype": "float64", "eps": 0.0, **shared},
         {"kind": "norms", "rate": p.rate, "weight_decay": p.weight_decay, "steps": short, **shared},
         *({**twins, "part": part, **change} for part, change in parts.items()),
+        *(
+            {**twins, "part": part, **parts[part], **beside}
+            for part in LONG
+            if part in parts
+            for beside in [{"kind": "reordered", "controls": [], "trials": min(p.trials, KEPT)}]
+        ),
         {"kind": "adam", "rate": 0.01, "weight_decay": 0.2, "steps": long, **shared},
         *(
             {"kind": "overflow", "momentum": g, "rate": 0.1, "weight_decay": decay, **shared}
@@ -339,6 +358,29 @@ def _twins(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     return _compare(task, cell, {name: arms[name] for name in chosen})
 
 
+@dataclass(frozen=True)
+class Reordered(Normalized):
+    """Trials whose second half adds up every batch in reverse order; parameters are the same."""
+
+    def loss_and_gradient(
+        self, point: Tensor, batch: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return losses (trials,) and gradients (trials, d) on batches of samples' numbers."""
+        assert batch is not None
+        first, second = batch.tensor_split(2)
+        return super().loss_and_gradient(point, torch.cat([first, second.flip(1)]))
+
+
+def _reordered(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
+    """Train with weight decay twice: rounding alone, and what training makes of it, differs."""
+    task = _task(cell, device)
+    problem = Reordered(**{one.name: getattr(task.problem, one.name) for one in fields(Normalized)})
+    rates = schedule(cell["schedule"], cell["rate"], cell["steps"])
+    decayed = Method("SGD", {"momentum": cell["momentum"], "weight_decay": cell["weight_decay"]})
+    arms = dict.fromkeys((DECAY, REORDERED), Arm(decayed, rates, task.start))
+    return _compare(replace(task, problem=problem), cell, arms)
+
+
 def _adam(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     """Train AdamW beside the Adam with a growing rate that should do the same."""
     task = _task(cell, device)
@@ -490,6 +532,7 @@ RUNS = {
     "lemma": _lemma,
     "norms": _norms,
     "twins": _twins,
+    "reordered": _reordered,
     "adam": _adam,
     "overflow": _overflow,
     "equilibrium": _equilibrium,

@@ -25,6 +25,7 @@ from hdnotes.experiments.exponential_lr import (
     NEITHER,
     PUBLISHED,
     PUBLISHED_GROWTH,
+    REORDERED,
     SAME_BETAS,
     ZERO_BUFFER,
 )
@@ -37,6 +38,9 @@ __all__ = ["CLAIMS"]
 POINT, RUN = 1e-12, 1e-10
 #: Outputs this far apart are different functions; logits are of order 1.
 APART = 1e-3
+#: Gaps within this factor are called alike: the growing rate is a power, and after thousands of
+#: updates an error of its base in the last digit is one of thousands.
+ALIKE = 1000.0
 #: In float32 a pair is one run up to rounding, or two runs.
 CLOSE, LOST = 1e-4, 0.1
 #: What the rows of the table of twins are called.
@@ -54,6 +58,8 @@ PARTS = {
     "float32": "momentum, float32",
     "float32, tanh": "momentum, float32, tanh",
 }
+#: The pairs that are drawn, and what their networks are called.
+NETWORKS = {"theorem": "digits", "resnet": "Fashion-MNIST, residual"}
 #: Lines of the figure of what breaks the theorem: part and arm.
 BREAKS = {
     "as the theorem says": ("theorem", GROWTH),
@@ -67,8 +73,9 @@ BREAKS = {
 def twins(results: Any, part: str, arm: str = GROWTH, table: str = "twin") -> pd.DataFrame:
     """Return the rows of one arm of one pair of runs; none if the profile leaves it out."""
     rows = results.table(table)
-    rows = rows.assign(part=rows["part"].where(rows.kind.eq("twins"), "adam"))
-    return rows[rows.part.eq(part) & rows.arm.eq(arm)]
+    rows = rows.assign(part=rows["part"].where(rows.kind.ne("adam"), "adam"))
+    own = rows.kind.eq("reordered")
+    return rows[rows.part.eq(part) & rows.arm.eq(arm) & (own == (arm == REORDERED))]
 
 
 def gap(results: Any, part: str, arm: str = GROWTH) -> pd.Series:
@@ -77,14 +84,42 @@ def gap(results: Any, part: str, arm: str = GROWTH) -> pd.Series:
 
 
 def twin_rows(results: Any) -> list[list[str]]:
-    """Return every pair of runs as a row of text: updates, growth of the rate, largest gap."""
+    """Return every pair of runs as a row of text: updates, growth of the rate, largest gaps.
+
+    The last gap is that of the run with weight decay from itself, summed in another order.
+    """
     rows = []
     for part, words in PARTS.items():
-        found = twins(results, part)
+        found, own = twins(results, part), gap(results, part, REORDERED)
         if len(found):
             last = [found.growth.iloc[0], found.output_gap.max()]
-            rows.append([words, f"{found.steps.iloc[0]:,}", *map(number, last)])
+            beside = number(own.max()) if len(own) else "–"
+            rows.append([words, f"{found.steps.iloc[0]:,}", *map(number, last), beside])
     return rows
+
+
+def farther(results: Any, part: str) -> pd.Series:
+    """Return, for each start, how many times as far a run is from its twin as from itself.
+
+    Itself summed in another order; and the largest quotient of the two gaps, in outputs or in loss,
+    at any record at which the second is below `APART`: beyond it the two have nothing in common.
+    """
+    columns = ["output_gap", "loss_gap"]
+    twin, own = (
+        twins(results, part, arm, "curve").set_index(["trial", "step"])[columns]
+        for arm in (GROWTH, REORDERED)
+    )
+    own = own.where((own > 0) & (own < APART))
+    return (
+        (twin.reindex(own.index).fillna(np.inf) / own).max(axis=1).groupby("trial").max().dropna()
+    )
+
+
+def drift(results: Any, part: str) -> pd.DataFrame:
+    """Return each start's gap in outputs from itself, at the ``first`` record and the ``last``."""
+    table = twins(results, part, REORDERED, "curve")
+    table = table[table.step.gt(0)].sort_values("step")
+    return table.groupby("trial").output_gap.agg(["first", "last"])
 
 
 def curves(results: Any, part: str, arms: Sequence[str]) -> pd.DataFrame:
@@ -95,8 +130,7 @@ def curves(results: Any, part: str, arms: Sequence[str]) -> pd.DataFrame:
 
 def pairs(results: Any) -> dict[str, pd.DataFrame]:
     """Return the theorem's two runs for each network that was trained, by the network's name."""
-    names = {"theorem": "digits", "resnet": "Fashion-MNIST, residual"}
-    found = {title: curves(results, part, (DECAY, GROWTH)) for part, title in names.items()}
+    found = {title: curves(results, part, (DECAY, GROWTH)) for part, title in NETWORKS.items()}
     return {title: rows for title, rows in found.items() if len(rows)}
 
 
@@ -105,9 +139,15 @@ def stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.concat([rows.assign(network=name) for name, rows in tables.items()])
 
 
-def apart(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the records of the growing rate, from the first update on."""
-    return runs[runs.arm.eq(GROWTH) & runs.step.gt(0)]
+def apart(results: Any) -> dict[str, pd.DataFrame]:
+    """Return how far each of `pairs` is apart, and a run from itself, from the first update on."""
+    words = {GROWTH: "from its twin", REORDERED: "from itself, other order of sums"}
+    found = {title: curves(results, part, tuple(words)) for part, title in NETWORKS.items()}
+    return {
+        title: rows[rows.step.gt(0)].assign(run=rows.arm.map(words))
+        for title, rows in found.items()
+        if len(rows)
+    }
 
 
 def breaks(results: Any) -> pd.DataFrame:
@@ -329,19 +369,47 @@ def _larger_rate(results: Any) -> Verdict:
 
 
 def _gaps(results: Any, parts: Iterable[str], start: str) -> Verdict:
-    """Test that all trials of these pairs are one run, in outputs and in loss."""
-    found = {part: twins(results, part) for part in parts}
-    found = {part: rows for part, rows in found.items() if len(rows)}
+    """Test that these pairs are one run, in outputs and in loss.
+
+    Or, where training makes much of little, that a run is as far from itself.
+    """
     words: list[Word] = []
-    for rows in found.values():
-        words += [below(rows[name].fillna(np.inf), RUN) for name in ("output_gap", "loss_gap")]
-    listed = "; ".join(
-        f"{PARTS[part]} {number(rows.output_gap.max())} in outputs, "
-        f"{number(rows.loss_gap.max())} in loss"
-        for part, rows in found.items()
-    )
+    listed = []
+    for part in parts:
+        rows = twins(results, part)
+        if not len(rows):
+            continue
+        gaps = rows[["output_gap", "loss_gap"]].fillna(np.inf)
+        word, said = together(*(below(gaps[name], RUN) for name in gaps)), ""
+        times = farther(results, part)
+        if word in ("partly", "fails") and len(times):
+            word = below(times, ALIKE)
+            said = f" ({quoted(times)} times as far as from itself)"
+        words.append(word)
+        outputs, loss = map(number, gaps.max())
+        listed.append(f"{PARTS[part]} {outputs} in outputs, {loss} in loss{said}")
     return Verdict(
-        together(*words), f"{start}: {listed}. (Over all trials; asked: below $10^{{-10}}$.)"
+        together(*words),
+        f"{start}: {'; '.join(listed)}. (Over all trials; asked: below $10^{{-10}}$, or at most "
+        f"{ALIKE:g} times as far as a run is from itself in another order of sums.)",
+    )
+
+
+def _parts_from_itself(results: Any) -> Verdict:
+    """Test hd-lr-j wherever a run was made beside itself in float64."""
+    found = {part: farther(results, part) for part in PARTS if not part.startswith("float32")}
+    found = {part: times for part, times in found.items() if len(times)}
+    listed = []
+    for part, times in found.items():
+        own = drift(results, part)
+        listed.append(
+            f"{PARTS[part]}: from itself {quoted(own['first'])} at the first record and "
+            f"{quoted(own['last'])} at the last, from the twin {quoted(times)} times as far"
+        )
+    return Verdict(
+        together(*(below(times, ALIKE) for times in found.values())) if found else "undecided",
+        f"Gaps in outputs. {'; '.join(listed)}. (Asked: at most {ALIKE:g} times, in outputs and in "
+        f"loss, at every record at which a run is less than {APART:g} from itself.)",
     )
 
 
@@ -397,14 +465,15 @@ def _kink(results: Any) -> Verdict:
     jumped = [share_interval(int((g > LOST).sum()), len(g)) for g in (relu, tanh)]
     more = jumped[0].low > jumped[1].high
     fewer = jumped[0].median <= jumped[1].median and len(relu) > 5
-    near = relu[relu <= LOST].max() if (relu <= LOST).any() else np.nan
+    near = relu[relu <= LOST]
+    others = f", and the others with at most {number(near.max())}" if len(near) else ""
     return Verdict(
         together(
             mostly((relu > LOST) | (relu < CLOSE), 0.8),
             "holds" if more else "fails" if fewer else "undecided",
         ),
         f"With ReLU {(relu > LOST).sum()} of {len(relu)} pairs end with a largest gap above "
-        f"{LOST:g}, and the others with at most {number(near)}. With tanh it is above {LOST:g} in "
+        f"{LOST:g}{others}. With tanh it is above {LOST:g} in "
         f"{(tanh > LOST).sum()} of {len(tanh)}, {quoted(tanh)} in the median, {number(tanh.max())} "
         f"at most. (Asked: with ReLU at least four in five pairs below {CLOSE:g} or above "
         f"{LOST:g}, and more above it than with tanh, beyond chance.)",
@@ -534,6 +603,13 @@ CLAIMS = (
         "It is so for every schedule: any rates with weight decay have a twin without.",
         "Li and Arora 2019, in place of a constant rate",
         _any_schedule,
+    ),
+    Claim(
+        "hd-lr-j",
+        "Whatever parts the twins is rounding, and what training makes of it: a run whose batches "
+        "are summed in another order parts from itself in the same way.",
+        "our explanation",
+        _parts_from_itself,
     ),
     Claim(
         "hd-lr-b",
