@@ -28,9 +28,10 @@ def test_every_profile_fits_in_four_gigabytes_and_asks_for_each_cell_once(profil
     assert len(set(cells)) == len(cells)
 
 
-def smoke(part: str, **changes):
+def smoke(part: str, kind: str = "twins", **changes):
     p = resolve(experiment, "smoke", {"steps": 50, **changes})
-    (cell,) = [c for c in experiment.cells(p) if c.get("part", c["kind"]) == part]
+    cells = [c for c in experiment.cells(p) if c["kind"] in (kind, part)]
+    (cell,) = [c for c in cells if c.get("part", c["kind"]) == part]
     return experiment.RUNS[cell["kind"]](cell, "cpu")
 
 
@@ -40,6 +41,17 @@ def test_a_run_and_its_twin_are_one(part):
     pair = table[table.arm.isin([experiment.DECAY, experiment.GROWTH])]
     assert (pair.output_gap < 1e-11).all()
     assert (pair.loss_gap < 1e-12).all()
+
+
+@pytest.mark.parametrize("part", ["theorem", "cosine"])
+def test_a_run_summed_in_another_order_is_itself_but_for_rounding(part):
+    table = smoke(part, "reordered")["twin"]
+    again = table[table.arm.eq(experiment.REORDERED)]
+    assert (again.output_gap > 0).all()
+    assert (again.output_gap < 1e-12).all()
+    pair = smoke(part)["twin"]
+    losses = [one.last_loss[one.arm.eq(experiment.DECAY)].to_list() for one in (table, pair)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-12)
 
 
 def test_a_trial_is_the_same_whichever_trials_run_beside_it():
