@@ -32,7 +32,7 @@ test: setup ## lint, types, tests, every notebook at the smoke profile, and the 
 	$(BIN)/hdnotes site
 	$(BIN)/pytest -q tests/site
 
-benchmark: setup ## measure the ratios that README and CHANGELOG speak of
+benchmark: setup ## measure the ratios of the page on machines
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 clean: ## remove the built site and the tools' caches; results and .venv stay

@@ -19,7 +19,7 @@ from hdnotes.experiments import catalogue
 _NOTES = """\
 profiles:
   smoke  seconds a chapter, to see that everything works
-  quick  the default: a few minutes on two cores, small but showing the effect
+  quick  the default: minutes (half an hour for the longest), small but showing the effect
   paper  the source's own sizes, seeds and epochs; meant for a GPU, resumable
 """
 _HINT = "Name a chapter before --help to see its parameters: units, ranges, and their values."
@@ -234,7 +234,7 @@ def _add_computing(command: argparse.ArgumentParser) -> None:
         "--dry-run",
         action="store_true",
         help="say what is left to compute and what it will take here: time, flop of the matrix "
-        "products, memory; found by running pieces of it, a few percent of the whole",
+        "products, memory; found by running pieces of it, a tenth to a fifth of the whole",
     )
     where.add_argument(
         "--scheduler",

@@ -1,8 +1,8 @@
 r"""Chapter `costs`: what every chapter takes, estimated before it is computed.
 
 A cell is a chapter at a profile. All cells of that chapter are rehearsed (`store.rehearsal`): run
-for two short stretches each, on this device, and drawn out to their full length. Draws that differ
-in nothing but their name are rehearsed once.
+for three short stretches each, on this device, and drawn out to their full length. Draws that
+differ in nothing but their name are rehearsed once.
 """
 
 from dataclasses import dataclass

@@ -367,7 +367,7 @@ def _diverges(results: Any) -> Verdict:
     spans = [Crossing(low, found[p].law.threshold, high) for p, (low, high) in ends.items()]
     words = [above(span, threshold()) for span in spans]
     each = "; ".join(
-        rf"p = {p}: $\alpha_c$ = {one.says('threshold', 3)}, $\gamma$ = {one.says('exponent')}"
+        rf"p = {p}: $\alpha_c$ = {one.says('threshold', 3)}, $\nu$ = {one.says('exponent')}"
         for p, one in found.items()
     )
     return Verdict(
