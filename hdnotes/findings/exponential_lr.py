@@ -38,9 +38,6 @@ __all__ = ["CLAIMS"]
 POINT, RUN = 1e-12, 1e-10
 #: Outputs this far apart are different functions; logits are of order 1.
 APART = 1e-3
-#: Gaps within this factor are called alike: the growing rate is a power, and after thousands of
-#: updates an error of its base in the last digit is one of thousands.
-ALIKE = 1000.0
 #: In float32 a pair is one run up to rounding, or two runs.
 CLOSE, LOST = 1e-4, 0.1
 #: What the rows of the table of twins are called.
@@ -383,15 +380,15 @@ def _gaps(results: Any, parts: Iterable[str], start: str) -> Verdict:
         word, said = together(*(below(gaps[name], RUN) for name in gaps)), ""
         times = farther(results, part)
         if word in ("partly", "fails") and len(times):
-            word = below(times, ALIKE)
+            word = below(times, rows.steps.iloc[0])
             said = f" ({quoted(times)} times as far as from itself)"
         words.append(word)
         outputs, loss = map(number, gaps.max())
         listed.append(f"{PARTS[part]} {outputs} in outputs, {loss} in loss{said}")
     return Verdict(
         together(*words),
-        f"{start}: {'; '.join(listed)}. (Over all trials; asked: below $10^{{-10}}$, or at most "
-        f"{ALIKE:g} times as far as a run is from itself in another order of sums.)",
+        f"{start}: {'; '.join(listed)}. (Over all trials; asked: below $10^{{-10}}$, or fewer "
+        "times as far as a run is from itself in another order of sums than there were updates.)",
     )
 
 
@@ -399,6 +396,7 @@ def _parts_from_itself(results: Any) -> Verdict:
     """Test hd-lr-j wherever a run was made beside itself in float64."""
     found = {part: farther(results, part) for part in PARTS if not part.startswith("float32")}
     found = {part: times for part, times in found.items() if len(times)}
+    words = [below(times, twins(results, part).steps.iloc[0]) for part, times in found.items()]
     listed = []
     for part, times in found.items():
         own = drift(results, part)
@@ -407,9 +405,9 @@ def _parts_from_itself(results: Any) -> Verdict:
             f"{quoted(own['last'])} at the last, from the twin {quoted(times)} times as far"
         )
     return Verdict(
-        together(*(below(times, ALIKE) for times in found.values())) if found else "undecided",
-        f"Gaps in outputs. {'; '.join(listed)}. (Asked: at most {ALIKE:g} times, in outputs and in "
-        f"loss, at every record at which a run is less than {APART:g} from itself.)",
+        together(*words) if found else "undecided",
+        f"Gaps in outputs. {'; '.join(listed)}. (Asked: fewer times than there were updates, in "
+        f"outputs and in loss, at every record at which a run is less than {APART:g} from itself.)",
     )
 
 

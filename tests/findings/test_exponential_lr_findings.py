@@ -55,7 +55,7 @@ def pair_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
                     record |= {"squared_gradient": 1 / scale, "effective_rate": 1 / 3}
                     curves.append(key | record | {"output_gap": off, "loss_gap": off})
     for part in LONG[:6]:
-        for arm, off in ((DECAY, 0.0), (REORDERED, 1e-15)):
+        for arm, off in ((DECAY, 0.0), (REORDERED, 2e-15)):
             for trial in TRIALS:
                 key = {"kind": "reordered", "part": part, "steps": 100, "arm": arm, "trial": trial}
                 ends.append(key | {"output_gap": off})
@@ -212,7 +212,7 @@ def test_twins_that_part_as_a_run_parts_from_itself_are_one_up_to_rounding() -> 
         table.loc[table.eval("part == 'theorem' and arm == 'growing rate'"), gaps] = 1e-6
     assert verdict("d3-lr-f", tables) == "partly"
     assert verdict("hd-lr-j", tables) == "partly"
-    curve.loc[curve.eval("part == 'theorem' and arm == @REORDERED"), gaps] = 1e-8
+    curve.loc[curve.eval("part == 'theorem' and arm == @REORDERED"), gaps] = 2e-8
     assert verdict("d3-lr-f", tables) == "holds"
     assert verdict("hd-lr-j", tables) == "holds"
     # Where a run has nothing in common with itself any more, the comparison says nothing.
@@ -223,5 +223,5 @@ def test_twins_that_part_as_a_run_parts_from_itself_are_one_up_to_rounding() -> 
 def test_what_a_run_is_from_itself_is_no_part_of_the_pair() -> None:
     tables = made_to_the_text()
     assert findings.gap(results(tables), "theorem").eq(1e-13).all()
-    assert findings.gap(results(tables), "theorem", REORDERED).eq(1e-15).all()
+    assert findings.gap(results(tables), "theorem", REORDERED).eq(2e-15).all()
     assert len(findings.twins(results(tables), "theorem", DECAY)) == len(TRIALS)
