@@ -225,3 +225,17 @@ def test_what_a_run_is_from_itself_is_no_part_of_the_pair() -> None:
     assert findings.gap(results(tables), "theorem").eq(1e-13).all()
     assert findings.gap(results(tables), "theorem", REORDERED).eq(2e-15).all()
     assert len(findings.twins(results(tables), "theorem", DECAY)) == len(TRIALS)
+
+
+def test_a_jump_ends_the_comparison_of_a_twin_with_a_run_beside_itself() -> None:
+    tables = made_to_the_text()
+    curve, gaps = tables["curve"], ["output_gap", "loss_gap"]
+    twin = "part == 'theorem' and arm == 'growing rate'"
+    curve.loc[curve.eval(f"{twin} and step > 50"), gaps] = 0.5
+    made = results(tables)
+    assert findings.farther(made, "theorem").tolist() == pytest.approx([50] * len(TRIALS))
+    assert findings.jumps(made, "theorem", "growing rate") == len(TRIALS)
+    assert findings.jumps(made, "theorem", REORDERED) == 0
+    curve.loc[curve.eval(f"{twin} and step > 10"), gaps] = 1e-11
+    made = results(tables)
+    assert findings.farther(made, "theorem").tolist() == pytest.approx([5000] * len(TRIALS))
