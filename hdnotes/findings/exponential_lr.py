@@ -544,8 +544,8 @@ def _overflow(results: Any) -> Verdict:
         above(ratio, 0.95),
         f"The rate overflows after {table.predicted.min():,.0f} to {table.predicted.max():,.0f} "
         f"updates, depending on its growth. In {len(seen)} of {len(table)} runs gradients end "
-        f"first, zero or no number, at {quoted(seen.stop / seen.predicted, 3)} times that update; in the "
-        "others some gradient is left until the rate ends (asked of all: above 0.95).",
+        f"first, zero or no number, at {quoted(seen.stop / seen.predicted, 3)} times that update; "
+        "in the others some gradient is left until the rate ends (asked of all: above 0.95).",
     )
 
 
