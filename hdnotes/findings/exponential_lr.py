@@ -413,8 +413,8 @@ def _gaps(results: Any, parts: Iterable[str], start: str) -> Verdict:
     return Verdict(
         together(*words),
         f"{start}: {'; '.join(listed)}. (Asked of the medians: below $10^{{-10}}$; or, until a gap "
-        "jumps, fewer times as far as a run is from itself in another order of sums than there "
-        "were updates.)",
+        f"jumps or a run is {APART:g} from itself in another order of sums, fewer times as far as "
+        "that than there were updates.)",
     )
 
 
@@ -434,8 +434,8 @@ def _parts_from_itself(results: Any) -> Verdict:
     return Verdict(
         together(*words) if found else "undecided",
         f"Gaps in outputs, and the larger quotient, in outputs or loss. {'; '.join(listed)}. "
-        "(Asked: fewer times than there were updates, in "
-        f"outputs and in loss, until a gap jumps: grows {JUMP:g}-fold in a record.)",
+        "(Asked: fewer times than there were updates, in outputs and in loss, until a gap jumps, "
+        f"{JUMP:g}-fold in a record, or a run is {APART:g} from itself.)",
     )
 
 
