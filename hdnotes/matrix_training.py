@@ -1,9 +1,10 @@
-r"""The loop for optimizers that see a network's matrices as matrices: one trial by itself.
+r"""The loop for optimizers that see matrices as matrices: the runs of one trial in lockstep.
 
 A point is still one vector; an optimizer of torch.optim or pytorch_optimizer sees parts of it,
-each with its own shape, a weight matrix as a matrix. The loop can also turn the coordinates of a
-method that acts element by element, which then starts anew or carries over what it remembers
-(chapter egop_related).
+each with its own shape, a weight matrix as a matrix. The runs start from one point and see the same
+batches, each at its own learning rate, so they share every product with a basis. The loop can also
+turn the coordinates of methods that act element by element, which then start anew or carry over
+what they remember (chapter egop_related).
 """
 
 from collections.abc import Callable, Sequence
@@ -17,8 +18,6 @@ from hdnotes.batches import Shuffled
 from hdnotes.optimizers import Method, find
 from hdnotes.problems.rotated import Block, Rotated
 
-#: (step, point, gradient), both in original coordinates -> the blocks of new ones, or None.
-Turn = Callable[[int, Tensor, Tensor], tuple[Block, ...] | None]
 #: A loss so many times the first is given up.
 HOPELESS = 1e6
 #: What methods of torch.optim call their running means, and their means or sums of squares.
@@ -34,20 +33,39 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Turning:
+    """When the coordinates of each run turn, and to what.
+
+    Parameters
+    ----------
+    at : steps before whose update they turn
+    blocks : (step, point (parameters,), gradients (seen, parameters)), all in original
+        coordinates -> the blocks of a run's new ones; the gradients are those since the last turn
+    keeps : whether gradients are kept for ``blocks``; else it is given none
+    carry : whether a method takes along what it remembers; else it starts anew
+    """
+
+    at: Sequence[int]
+    blocks: Callable[[int, Tensor, Tensor], tuple[Block, ...]]
+    keeps: bool = False
+    carry: bool = False
+
+
+@dataclass(frozen=True)
 class Trained:
-    """What a trial leaves behind.
+    """What the runs of a trial leave behind.
 
     Attributes
     ----------
-    seen : what ``look`` returned at the recorded steps (records, ...); infinite from where the run
-        was given up
-    point : where it ended, in original coordinates (parameters,)
-    states : what the optimizer remembers of each part
+    seen : what ``look`` returned at the recorded steps (records, runs, ...); infinite from where a
+        run was given up
+    point : where each ended, in original coordinates (runs, parameters)
+    states : what each run's optimizers remember of each part
     """
 
     seen: Tensor
     point: Tensor
-    states: list[dict[str, Any]]
+    states: list[list[dict[str, Any]]]
 
 
 def train_parts(
@@ -59,76 +77,123 @@ def train_parts(
     batches: Shuffled,
     record: Sequence[int],
     look: Callable[[Tensor], Tensor],
-    turn: Turn | None = None,
-    carry: bool = False,
+    turning: Turning | None = None,
 ) -> Trained:
-    """Train one trial.
+    """Train one trial once for every row of learning rates.
+
+    A run whose loss exceeds `HOPELESS` times its first, or whose optimizer finds no decomposition,
+    stays where it is.
 
     Parameters
     ----------
-    problem : one trial, in the coordinates in which it starts
+    problem : one trial as often as there are runs, in the coordinates in which they start
     start : (parameters,), in original coordinates; not changed
     parts : what the optimizers see; together all parameters
-    rates : learning rate of each update (steps,)
-    batches : what each step sees
-    record : steps at which ``look`` sees the point (parameters,) in original coordinates, ascending
-    turn : asked before every update for new coordinates; for methods that act element by element
-    carry : whether a method takes along what it remembers when its coordinates turn; else it
-        starts anew
+    rates : learning rate of each update (runs, steps)
+    batches : what each step sees, one stream
+    record : steps at which ``look`` sees the points (runs, parameters) in original coordinates
+    turning : new coordinates on the way, for methods that act element by element
     """
-    point = problem.coordinates(start.unsqueeze(0)).clone()
-    views = [torch.nn.Parameter(point[0, part.at].view(part.shape)) for part in parts]
-    optimizers = _optimizers(parts, views)
+    runs, steps = rates.shape
+    point = problem.coordinates(start.expand(runs, -1)).clone()
+    trainers = [_Trainer(parts, row) for row in point]
     seen: list[Tensor] = []
-    limit = float("inf")
-    for step in range(len(rates) + 1):
+    kept: list[Tensor] = []
+    limits: list[float] = []
+    for step in range(steps + 1):
         if step in record:
-            seen.append(look(problem.original(point)[0]))
-        if step == len(rates):
+            values = look(problem.original(point))
+            for values_of_run, trainer in zip(values, trainers, strict=True):
+                if not trainer.trains:
+                    values_of_run.fill_(torch.inf)
+            seen.append(values)
+        if step == steps:
             break
-        loss, gradient = problem.loss_and_gradient(point, batches.at(step))
-        limit = limit if step else HOPELESS * float(loss)
-        if not float(loss) < limit:
-            break
-        if turn is not None:
-            blocks = turn(step, problem.original(point)[0], problem.original(gradient)[0])
-            if blocks is not None:
-                turned = replace(problem, bases=(blocks,))
-                for optimizer in optimizers:
-                    for state in optimizer.state.values():
-                        if carry:
-                            _carry(state, problem.bases[0], blocks)
-                        else:
-                            _forget(state)
-                gradient = turned.coordinates(problem.original(gradient))
-                point.copy_(turned.coordinates(problem.original(point)))
-                problem = turned
-        for part, view in zip(parts, views, strict=True):
-            view.grad = gradient[0, part.at].view(part.shape)
-        for optimizer in optimizers:
+        batch = batches.at(step).expand(runs, -1)
+        loss, gradient = problem.loss_and_gradient(point, batch)
+        losses = loss.tolist()
+        limits = limits or [HOPELESS * first for first in losses]
+        for trainer, now, limit in zip(trainers, losses, limits, strict=True):
+            trainer.trains &= now < limit
+        if turning is not None:
+            if turning.keeps:
+                kept.append(gradient)
+            if step in turning.at:
+                problem, gradient = _turn(step, turning, problem, trainers, point, gradient, kept)
+                kept.clear()
+        for trainer, slope, path in zip(trainers, gradient, rates, strict=True):
+            if trainer.trains:
+                trainer.step(slope, float(path[step]))
+    states = [trainer.states for trainer in trainers]
+    shown = torch.stack(seen) if seen else start.new_empty(0, runs)
+    return Trained(shown, problem.original(point), states)
+
+
+class _Trainer:
+    """One run: the optimizers over the parts of its row of the points, one a method."""
+
+    def __init__(self, parts: Sequence[Part], row: Tensor) -> None:
+        self.trains = True
+        self._parts = parts
+        self._views = [torch.nn.Parameter(row[part.at].view(part.shape)) for part in parts]
+        groups: dict[str, tuple[Method, list[Tensor]]] = {}
+        for part, view in zip(parts, self._views, strict=True):
+            groups.setdefault(repr(part.method), (part.method, []))[1].append(view)
+        self._optimizers: list[torch.optim.Optimizer] = []
+        for method, members in groups.values():
+            kind: Any = find(method.optimizer)
+            self._optimizers.append(kind(members, lr=1.0, **method.settings))
+
+    @property
+    def states(self) -> list[dict[str, Any]]:
+        """What is remembered of each part; of those that have not been updated, nothing."""
+        found = [(view, one.state) for view in self._views for one in self._optimizers]
+        return [state[view] for view, state in found if view in state]
+
+    def step(self, gradient: Tensor, rate: float) -> None:
+        """Update the row; a gradient that cannot be decomposed ends the run."""
+        for part, view in zip(self._parts, self._views, strict=True):
+            view.grad = gradient[part.at].view(part.shape)
+        for optimizer in self._optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = float(rates[step])
+                group["lr"] = rate
             try:
                 optimizer.step()
             except torch.linalg.LinAlgError:
-                point.fill_(torch.nan)
-    seen += [torch.full_like(look(start), torch.inf)] * (len(record) - len(seen))
-    states = [dict(one.state[view]) for view in views for one in optimizers if view in one.state]
-    return Trained(
-        torch.stack(seen) if seen else start.new_empty(0), problem.original(point)[0], states
-    )
+                self.trains = False
 
 
-def _optimizers(parts: Sequence[Part], views: Sequence[Tensor]) -> list[torch.optim.Optimizer]:
-    """Return one optimizer a method, over the parts that it trains."""
-    groups: dict[str, tuple[Method, list[Tensor]]] = {}
-    for part, view in zip(parts, views, strict=True):
-        groups.setdefault(repr(part.method), (part.method, []))[1].append(view)
-    made = []
-    for method, members in groups.values():
-        kind: Any = find(method.optimizer)
-        made.append(kind(members, lr=1.0, **method.settings))
-    return made
+def _turn(
+    step: int,
+    turning: Turning,
+    problem: Rotated,
+    trainers: Sequence[_Trainer],
+    point: Tensor,
+    gradient: Tensor,
+    kept: list[Tensor],
+) -> tuple[Rotated, Tensor]:
+    """Turn every run that trains; return the problem and the gradients in the new coordinates."""
+    none = gradient.new_empty(0, gradient.shape[1])
+    bases = [problem.bases[number] for number in problem.basis_of]
+    original = problem.original(point)
+    for run, trainer in enumerate(trainers):
+        if trainer.trains:
+            before = bases[run]
+            path = torch.stack([seen[run] for seen in kept]) if kept else none
+            path = problem.take([run] * len(path)).original(path)
+            bases[run] = turning.blocks(step, original[run], path)
+            for state in trainer.states:
+                if turning.carry:
+                    _carry(state, before, bases[run])
+                else:
+                    _forget(state)
+    distinct = {id(basis): basis for basis in bases}
+    numbers = {name: number for number, name in enumerate(distinct)}
+    basis_of = tuple(numbers[id(basis)] for basis in bases)
+    turned = replace(problem, bases=tuple(distinct.values()), basis_of=basis_of)
+    slopes = turned.coordinates(problem.original(gradient))
+    point.copy_(turned.coordinates(original))
+    return turned, slopes
 
 
 def _forget(state: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from hdnotes.batches import Shuffled
-from hdnotes.matrix_training import Part, Trained, train_parts
+from hdnotes.matrix_training import Part, Trained, Turning, train_parts
 from hdnotes.measures.egop import random_basis
 from hdnotes.optimizers import Method
 from hdnotes.problems.linear_network import LinearNetwork, mean_squares, xavier_points
@@ -29,25 +29,23 @@ BASES = [
 ]
 
 
-def trained(
-    method: Method, *, whole=True, blocks=(), turn=None, rates=RATES, carry=True
-) -> Trained:
+def trained(method: Method, *, whole=True, blocks=(), turning=None, rates=RATES[None]) -> Trained:
     parts = [Part(at, shape, method) for at, shape in MATRICES]
+    runs = len(rates)
     return train_parts(
-        Rotated(NETWORK, (blocks,), (0,)),
+        Rotated(NETWORK.take([0] * runs), (blocks,), (0,) * runs),
         START,
         [Part(slice(0, 20), (20,), method)] if whole else parts,
         rates,
         batches=BATCHES,
         record=[0, STEPS],
-        look=lambda point: NETWORK.loss_and_gradient(point[None])[0],
-        turn=turn,
-        carry=carry,
+        look=lambda points: NETWORK.take([0] * runs).loss_and_gradient(points)[0],
+        turning=turning,
     )
 
 
-def new_bases(blocks, at_step: int = 10):
-    return lambda step, point, gradient: blocks if step == at_step else None
+def new_bases(blocks, *, carry: bool = True) -> Turning:
+    return Turning([10], lambda *_: blocks, carry=carry)
 
 
 @pytest.mark.parametrize("blocks", [(), BASES[0]])
@@ -60,23 +58,46 @@ def test_a_trial_follows_the_path_it_takes_in_the_scheduled_loop(name, blocks) -
     for whole in (True, False):
         if whole or not blocks:
             end = trained(Method(name), whole=whole, blocks=blocks).point
-            torch.testing.assert_close(end, problem.original(run.point)[0], rtol=1e-10, atol=1e-12)
+            torch.testing.assert_close(end, problem.original(run.point), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks"),
+    [
+        *((name, ()) for name in ("SGD", "Adam", "SOAP", "Muon", "GaLore")),
+        ("SGD", BASES[0]),
+        ("Adam", BASES[0]),
+    ],
+)
+def test_runs_side_by_side_are_what_they_are_alone(name, blocks) -> None:
+    projection = {"update_proj_gap": 10, "rank": 2, "scale": 1.0, "projection_type": "std"}
+    settings = projection if name == "GaLore" else {}
+    method = Method(name, {} if name == "SGD" else {"weight_decay": 0.0, **settings})
+    rates = torch.stack([RATES, 0.1 * RATES, 1e12 * RATES])
+    options = {"whole": name in ("SGD", "Adam"), "blocks": blocks}
+    torch.manual_seed(0)
+    together = trained(method, rates=rates, **options)
+    for run in range(2):
+        alone = trained(method, rates=rates[[run]], **options)
+        torch.testing.assert_close(together.point[run], alone.point[0])
+        torch.testing.assert_close(together.seen[:, run], alone.seen[:, 0])
+    assert together.point[0].sub(together.point[1]).norm() > 1e-3
 
 
 def test_what_is_seen_is_the_loss_at_the_recorded_steps() -> None:
     run = trained(Method("Adam"))
-    first, last = (NETWORK.loss_and_gradient(x[None])[0] for x in (START, run.point))
+    first, last = (NETWORK.loss_and_gradient(x)[0] for x in (START[None], run.point))
     torch.testing.assert_close(run.seen, torch.stack([first, last]))
 
 
 def test_a_matrix_is_seen_as_a_matrix() -> None:
-    states = trained(Method("SOAP", {"weight_decay": 0.0}), whole=False).states
+    states = trained(Method("SOAP", {"weight_decay": 0.0}), whole=False).states[0]
     assert [[len(q) for q in state["Q"]] for state in states] == [[4, 3], [2, 4]]
 
 
 def test_descent_with_momentum_does_not_notice_a_turn() -> None:
     method = Method("SGD", {"momentum": 0.9})
-    turned = trained(method, blocks=BASES[0], turn=new_bases(BASES[1])).point
+    turned = trained(method, blocks=BASES[0], turning=new_bases(BASES[1])).point
     torch.testing.assert_close(turned, trained(method).point, rtol=1e-10, atol=1e-12)
 
 
@@ -87,9 +108,9 @@ def test_other_order_and_signs_of_the_columns_are_no_turn(name) -> None:
         for at, vectors in BASES[0]
     )
     still = trained(Method(name), blocks=BASES[0]).point
-    turned = trained(Method(name), blocks=BASES[0], turn=new_bases(shuffled)).point
+    turned = trained(Method(name), blocks=BASES[0], turning=new_bases(shuffled)).point
     torch.testing.assert_close(turned, still, rtol=1e-10, atol=1e-12)
-    other = trained(Method(name), blocks=BASES[0], turn=new_bases(BASES[1])).point
+    other = trained(Method(name), blocks=BASES[0], turning=new_bases(BASES[1])).point
     assert (other - still).norm() > 1e-3
 
 
@@ -108,41 +129,62 @@ def test_adam_carries_means_and_squares_as_the_plain_loop_does() -> None:
         squares = 0.999 * squares + 0.001 * g**2
         root = (squares / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8
         t = t - RATES[step] * mean / (1 - 0.9 ** (step + 1)) / root
-    end = trained(Method("Adam"), blocks=BASES[0], turn=new_bases(BASES[1])).point
-    torch.testing.assert_close(end, basis @ t, rtol=1e-10, atol=1e-12)
+    end = trained(Method("Adam"), blocks=BASES[0], turning=new_bases(BASES[1])).point
+    torch.testing.assert_close(end[0], basis @ t, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["Adam", "Adagrad"])
 def test_a_method_that_does_not_carry_starts_anew(name) -> None:
-    turn = new_bases(BASES[1])
-    end = trained(Method(name), blocks=BASES[0], turn=turn, carry=False).point
-    start = trained(Method(name), blocks=BASES[0], rates=RATES[:10]).point
+    turning = new_bases(BASES[1], carry=False)
+    end = trained(Method(name), blocks=BASES[0], turning=turning).point
+    start = trained(Method(name), blocks=BASES[0], rates=RATES[None, :10]).point
     problem = Rotated(NETWORK, (BASES[1],), (0,))
-    view = torch.nn.Parameter(problem.coordinates(start[None])[0].clone())
+    view = torch.nn.Parameter(problem.coordinates(start)[0].clone())
     optimizer = getattr(torch.optim, name)([view], lr=1.0)
     for step in range(10, STEPS):
         view.grad = problem.loss_and_gradient(view.detach()[None], BATCHES.at(step))[1][0]
         optimizer.param_groups[0]["lr"] = float(RATES[step])
         optimizer.step()
-    expected = problem.original(view.detach()[None])[0]
+    expected = problem.original(view.detach()[None])
     torch.testing.assert_close(end, expected, rtol=1e-10, atol=1e-12)
 
 
-def test_a_turn_is_asked_with_original_point_and_gradient() -> None:
-    asked: list[tuple[Tensor, Tensor]] = []
+def test_each_run_turns_by_its_own_point_and_gradients_in_original_coordinates() -> None:
+    asked: list[tuple[int, Tensor, Tensor]] = []
 
-    def turn(step, point, gradient):
-        asked.append((point, gradient))
+    def blocks(step, point, gradients):
+        asked.append((step, point.clone(), gradients.clone()))
+        return BASES[len(asked) % 2]
 
-    trained(Method("Adam"), blocks=BASES[0], turn=turn)
-    assert len(asked) == STEPS
-    torch.testing.assert_close(asked[0][0], START)
-    plain = NETWORK.loss_and_gradient(START[None], BATCHES.at(0))[1][0]
-    torch.testing.assert_close(asked[0][1], plain)
+    rates = torch.stack([RATES, 0.1 * RATES])
+    run = trained(
+        Method("SGD"), blocks=BASES[0], turning=Turning([4, 9], blocks, keeps=True), rates=rates
+    )
+    assert [(step, len(gradients)) for step, _, gradients in asked] == [
+        (4, 5),
+        (4, 5),
+        (9, 5),
+        (9, 5),
+    ]
+    point = START.clone()
+    for step in range(10):
+        slope = NETWORK.loss_and_gradient(point[None], BATCHES.at(step))[1][0]
+        own = asked[1] if step < 5 else asked[3]
+        torch.testing.assert_close(own[2][step % 5], slope)
+        if step in (4, 9):
+            torch.testing.assert_close(own[1], point)
+        point = point - 0.1 * RATES[step] * slope
+    # Descent does not see the turns: each run is where it would be without them.
+    torch.testing.assert_close(run.point, trained(Method("SGD"), rates=rates).point)
 
 
 @pytest.mark.parametrize("method", [Method("SGD"), Method("Shampoo")])
-def test_a_hopeless_run_is_given_up(method) -> None:
-    run = trained(method, whole=False, rates=1e9 * torch.ones(STEPS))
-    assert run.seen[0].isfinite()
-    assert run.seen[1].isinf()
+def test_a_hopeless_run_is_given_up_and_the_others_go_on(method) -> None:
+    rates = torch.stack([1e9 * torch.ones(STEPS), 1e-4 * torch.ones(STEPS)])
+    asked: list[Tensor] = []
+    turning = Turning([20], lambda step, point, _: asked.append(point) or ())
+    run = trained(method, whole=False, rates=rates, turning=turning)
+    assert run.seen[0].isfinite().all()
+    assert run.seen[1].isfinite().tolist() == [False, True]
+    assert run.seen[1, 0] == torch.inf
+    assert len(asked) == 1

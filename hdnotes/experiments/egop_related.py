@@ -31,7 +31,7 @@ from hdnotes.experiments.network_tasks import (
 )
 from hdnotes.experiments.parameters import parameter
 from hdnotes.experiments.rates import FACTORS, decades
-from hdnotes.matrix_training import Turn, train_parts
+from hdnotes.matrix_training import Turning, train_parts
 from hdnotes.problems.linear_network import shapes
 from hdnotes.problems.rotated import Block, Rotated
 from hdnotes.schedules import constant, cosine_annealing
@@ -46,6 +46,8 @@ RATES = {"linear network": (-3, 1), "digits": (-3, 0)}
 FEW = 0.125
 #: Intervals between the recorded epochs of a curve.
 KEPT = 24
+#: The most runs of a search side by side, and the most steps of an epoch: what a path may keep.
+RUNS_AT_ONCE, MOST_STEPS = 6, 20
 
 
 ARMS: Mapping[str, Arm] = {
@@ -167,44 +169,44 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
 
 
 def memory(p: Parameters) -> int:
-    """Return the peak bytes: the gradients of the largest matrix, decomposed, and its bases."""
-    linear = (10, *p.linear_hidden, 10)
-    sides = [math.prod(shape) for shape in shapes(linear)] if PROBLEMS[0] in p.problems else []
-    if PROBLEMS[1] in p.problems:
-        sides.append(64 * p.digits_hidden)
-    return int(8 * max(sides) ** 2 * (4 * max(p.gradients_per_weight, 1) + 8)) + 2**29
+    """Return the peak bytes: an EGOP's gradients, decomposed, and the gradients kept of a path."""
+    linear, digits = (10, *p.linear_hidden, 10), (64, p.digits_hidden, 10)
+    sides = {
+        PROBLEMS[0]: [math.prod(shape) for shape in shapes(linear)],
+        PROBLEMS[1]: [math.prod(shape) for shape in shapes(digits)],
+    }
+    largest = max(max(sides[name]) for name in p.problems)
+    estimate = largest**2 * (4 * max(p.gradients_per_weight, 1) + 8)
+    epochs = dict(zip(PROBLEMS, (p.linear_epochs, p.digits_epochs), strict=True))
+    path = max(RUNS_AT_ONCE * MOST_STEPS * epochs[name] * sum(sides[name]) for name in p.problems)
+    return int(8 * (estimate + path / (min(p.refreshes) + 1))) + 2**29
 
 
 # --- the race -----------------------------------------------------------------------------------
 
 
 def turning(
-    task: Task, arm: Arm, blocks: tuple[Block, ...], steps: int, times: int, count: int
-) -> Turn | None:
-    """Return what turns the coordinates of an arm ``times`` a run, at even distances.
+    task: Task, arm: Arm, blocks: tuple[Block, ...], at: Sequence[int], count: int
+) -> Turning | None:
+    """Return how the coordinates of an arm turn before the updates ``at``.
 
     Anew from ``count`` gradients near the point; "path" takes those that training has computed
     since the last time, for nothing; "restarted" keeps the first ``blocks``.
     """
-    if arm.coordinates not in TURNING:
-        return None
-    when = set(turns(steps, times))
-    seen: list[Tensor] = []
 
-    def turn(step: int, point: Tensor, gradient: Tensor) -> tuple[Block, ...] | None:
-        if arm.coordinates == "path":
-            seen.append(gradient)
-        if step not in when:
-            return None
-        if arm.coordinates == "restarted":
-            return blocks
-        if arm.coordinates != "path":
-            return block_bases(task, sample(task, count, point, ("anew", step)))
-        gradients = torch.stack(seen)
-        seen.clear()
+    def fresh(step: int, point: Tensor, _: Tensor) -> tuple[Block, ...]:
+        return block_bases(task, sample(task, count, point, ("anew", step)))
+
+    def path(step: int, point: Tensor, gradients: Tensor) -> tuple[Block, ...]:
         return block_bases(task, gradients)
 
-    return turn
+    kinds = {
+        "re-estimated": Turning(at, fresh),
+        "carried": Turning(at, fresh, carry=True),
+        "path": Turning(at, path, keeps=True),
+        "restarted": Turning(at, lambda *_: blocks),
+    }
+    return kinds.get(arm.coordinates)
 
 
 def turns(steps: int, times: int) -> list[int]:
@@ -219,9 +221,13 @@ def turns(steps: int, times: int) -> list[int]:
 
 
 def train_arm(
-    cell: Mapping[str, Any], task: Task, arm: Arm, blocks: tuple[Block, ...], rate: float
+    cell: Mapping[str, Any],
+    task: Task,
+    arm: Arm,
+    blocks: tuple[Block, ...],
+    rates: Sequence[float],
 ) -> pd.DataFrame:
-    """Train a task by an arm at a rate; return a row a recorded epoch, all gradients counted.
+    """Train a task by an arm at some rates; return a row a rate and epoch, all gradients counted.
 
     Parameters
     ----------
@@ -229,8 +235,8 @@ def train_arm(
         What is trained.
     blocks
         The arm's coordinates at the start.
-    rate
-        Learning rate; it falls along a cosine on the linear network and stays on the digits.
+    rates
+        Learning rates; each falls along a cosine on the linear network and stays on the digits.
     """
     count, epochs = estimate_size(cell, task, arm.share), cell["epochs"]
     if arm.longer:
@@ -239,28 +245,34 @@ def train_arm(
     annealed = cell["problem"] == PROBLEMS[0]
     factor = cosine_annealing(epochs, task.an_epoch) if annealed else constant(steps)
     kept = sorted({round(epochs * k / KEPT) for k in range(KEPT + 1)})
-    run = train_parts(
-        Rotated(task.network, (blocks,), (0,)),
+    at = turns(steps, cell["refreshes"])
+    runs = len(rates)
+    trained = train_parts(
+        Rotated(task.network.take([0] * runs), (blocks,), (0,) * runs),
         task.start,
         parts_of(task, arm),
-        rate * factor,
+        torch.tensor(rates, dtype=torch.float64).outer(factor),
         batches=task.batches(),
         record=[epoch * task.an_epoch for epoch in kept],
         look=task.look,
-        turn=turning(task, arm, blocks, steps, cell["refreshes"], count),
-        carry=arm.coordinates == "carried",
+        turning=turning(task, arm, blocks, at, count),
     )
-    fresh = arm.coordinates in ("re-estimated", "carried")
-    anew = turns(steps, cell["refreshes"]) if fresh else []
+    anew = at if arm.coordinates in ("re-estimated", "carried") else []
     first = count * (arm.coordinates not in ("original", "random"))
     taken = [
-        epoch * task.an_epoch + first + count * sum(at < epoch * task.an_epoch for at in anew)
+        epoch * task.an_epoch + first + count * sum(turn < epoch * task.an_epoch for turn in anew)
         for epoch in kept
     ]
-    seen = run.seen.cpu().nan_to_num(math.inf)
-    columns = {"loss": seen[:, 0].numpy(), "validation": seen[:, 1].numpy()}
-    gradients = [number / task.an_epoch for number in taken]
-    return pd.DataFrame({"epoch": kept, "gradient_epochs": gradients, **columns})
+    loss, validation = trained.seen.cpu().nan_to_num(math.inf).unbind(-1)
+    return pd.DataFrame(
+        {
+            "rate": [rate for rate in rates for _ in kept],
+            "epoch": kept * runs,
+            "gradient_epochs": [number / task.an_epoch for number in taken] * runs,
+            "loss": loss.T.flatten().numpy(),
+            "validation": validation.T.flatten().numpy(),
+        }
+    )
 
 
 def _race(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
@@ -268,26 +280,27 @@ def _race(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     arm = ARMS[cell["arm"]]
     prepared = [_prepared(cell, f"search {k}", arm, device) for k in range(cell["search_trials"])]
 
-    def tried(rates: Sequence[float]) -> list[tuple[float, int, float]]:
-        return [
-            (rate, k, float(train_arm(cell, task, arm, blocks, rate).loss.iloc[-1]))
-            for rate in rates
-            for k, (task, blocks) in enumerate(prepared)
-        ]
+    def tried(rates: Sequence[float]) -> pd.DataFrame:
+        tables = [train_arm(cell, task, arm, blocks, rates) for task, blocks in prepared]
+        ends = pd.concat(
+            [
+                table.groupby("rate", as_index=False).last().assign(search_trial=k)
+                for k, table in enumerate(tables)
+            ]
+        )
+        return ends[["rate", "search_trial", "loss"]]
 
-    rows = tried(decades(*RATES[cell["problem"]], 1))
-    rows += tried(between(best(rows), RATES[cell["problem"]], cell["rates_per_decade"]))
-    search = pd.DataFrame(rows, columns=["rate", "search_trial", "loss"])
-    rate = best(rows)
+    span = RATES[cell["problem"]]
+    search = tried(decades(*span, 1))
+    if finer := between(best(search), span, cell["rates_per_decade"]):
+        search = pd.concat([search, tried(finer)], ignore_index=True)
+    rate = best(search)
     runs = []
     for trial in range(cell["trials"]):
         task, blocks = _prepared(cell, trial, arm, device)
-        runs.append(train_arm(cell, task, arm, blocks, rate).assign(trial=trial))
+        runs.append(train_arm(cell, task, arm, blocks, [rate]).assign(trial=trial))
     at_edge = rate in (search.rate.min(), search.rate.max())
-    return {
-        "search": search,
-        "race": pd.concat(runs, ignore_index=True).assign(rate=rate, at_edge=at_edge),
-    }
+    return {"search": search, "race": pd.concat(runs, ignore_index=True).assign(at_edge=at_edge)}
 
 
 def _prepared(
@@ -298,10 +311,9 @@ def _prepared(
     return task, fixed_bases(task, begins, estimate_size(cell, task, arm.share))
 
 
-def best(rows: Sequence[tuple[float, int, float]]) -> float:
+def best(search: pd.DataFrame) -> float:
     """Return the rate of the lowest median final loss; of equal ones the smallest."""
-    table = pd.DataFrame(rows, columns=["rate", "trial", "loss"])
-    return float(table.groupby("rate").loss.median().idxmin())
+    return float(search.groupby("rate").loss.median().idxmin())
 
 
 def between(rate: float, span: tuple[int, int], per_decade: int) -> list[float]:

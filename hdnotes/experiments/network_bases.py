@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+import torch
+from torch import Tensor
 
 from hdnotes.experiments.network_arms import Arm, parts_of
 from hdnotes.experiments.network_tasks import (
@@ -22,7 +24,7 @@ from hdnotes.experiments.network_tasks import (
     sample,
 )
 from hdnotes.matrix_training import Trained, train_parts
-from hdnotes.measures.kronecker_basis import product
+from hdnotes.problems.implicit_bases import Sides, block
 from hdnotes.problems.rotated import Block, Rotated
 from hdnotes.schedules import constant
 from hdnotes.theory.kronecker_columns import rank_one_share
@@ -51,7 +53,7 @@ def _bases_of(cell: Mapping[str, Any], task: Task) -> dict[str, pd.DataFrame]:
     for epoch in (LAW, 0, *sorted({epochs // 4, epochs} - {0})):
         walked = _walk(task, max(epoch, 0) * task.an_epoch)
         law = epoch == LAW
-        gradients = seen if law else sample(task, task.weights, walked.point, ("looking", epoch))
+        gradients = seen if law else sample(task, task.weights, walked.point[0], ("looking", epoch))
         every = {**known, "SOAP": soap_blocks(task, walked)}
         rows += [(epoch, *row) for row in alignments(task, gradients, every).items()]
     found = []
@@ -62,8 +64,8 @@ def _bases_of(cell: Mapping[str, Any], task: Task) -> dict[str, pd.DataFrame]:
     columns = [
         (number, name, k + 1, float(share))
         for name in ("EGOP", "Kronecker")
-        for number, ((_, shape), block) in enumerate(zip(task.matrices, known[name], strict=True))
-        for k, share in enumerate(rank_one_share(block.vectors[:, :LEADING], shape))
+        for number, ((_, shape), basis) in enumerate(zip(task.matrices, known[name], strict=True))
+        for k, share in enumerate(rank_one_share(_leading(basis), shape))
     ]
     return {
         "alignment": pd.DataFrame(rows, columns=["epoch", "basis", "ratio"]),
@@ -72,13 +74,19 @@ def _bases_of(cell: Mapping[str, Any], task: Task) -> dict[str, pd.DataFrame]:
     }
 
 
+def _leading(basis: Block) -> Tensor:
+    """Return the first columns (size, `LEADING`) of a block, whichever way it is kept."""
+    size = basis.at.stop - basis.at.start
+    return (torch.eye(LEADING, size, dtype=torch.float64) @ basis.vectors.T).T
+
+
 def _walk(task: Task, steps: int) -> Trained:
     """Train by SOAP at the rate `WALK`; its very first update only looks at a gradient."""
     return train_parts(
         Rotated(task.network, ((),), (0,)),
         task.start,
         parts_of(task, Arm("SOAP", refresh=10)),
-        WALK * constant(max(steps, 1)),
+        WALK * constant(max(steps, 1))[None],
         batches=task.batches(),
         record=[],
         look=task.look,
@@ -87,8 +95,7 @@ def _walk(task: Task, steps: int) -> Trained:
 
 def soap_blocks(task: Task, run: Trained) -> tuple[Block, ...]:
     """Return SOAP's own basis of each weight matrix, as its Kronecker product."""
-    states = run.states[: len(task.matrices)]
+    states = run.states[0][: len(task.matrices)]
     return tuple(
-        Block(at, product(*state["Q"]))
-        for (at, _), state in zip(task.matrices, states, strict=True)
+        block(at, Sides(*state["Q"])) for (at, _), state in zip(task.matrices, states, strict=True)
     )

@@ -20,8 +20,8 @@ from hdnotes.experiments.network_bases import soap_blocks
 from hdnotes.experiments.network_tasks import Task
 from hdnotes.matrix_training import Part, train_parts
 from hdnotes.measures import egop
-from hdnotes.measures.kronecker_basis import product
 from hdnotes.optimizers import Method
+from hdnotes.problems.implicit_bases import Sides, block
 from hdnotes.problems.linear_network import LinearNetwork, mean_squares, shapes, xavier_points
 from hdnotes.problems.rotated import Block, Rotated
 from hdnotes.schedules import constant
@@ -78,7 +78,7 @@ def _lemma_20(widths: Sequence[int], trial: int) -> list[tuple[float, float, flo
         moved = point.clone()
         moved[:, at] = (u @ point[:, at].view(m, n) @ z.T).flatten()
         loss, gradient = problem.loss_and_gradient(moved)
-        whole = product(u, z)
+        whole = torch.kron(u, z)
         other = Rotated(problem, ((Block(at, whole),),), (0,))
         loss_too, gradient_too = other.loss_and_gradient(point)
         turned = (u.T @ gradient[:, at].view(m, n) @ z).flatten()
@@ -118,26 +118,28 @@ def _rotations(task: Task) -> dict[str, tuple[Block, ...]]:
     """Draw rotations of each matrix: of its columns (inputs), its rows, both, and any."""
     of = (*task.of, "turned")
     found: dict[str, tuple[Block, ...]] = {"none": ()}
-    for word, sides in (("inputs", (0, 1)), ("outputs", (1, 0)), ("two-sided", (1, 1))):
+    for word, turned in (
+        ("inputs", (False, True)),
+        ("outputs", (True, False)),
+        ("two-sided", (True, True)),
+    ):
         found[word] = tuple(
-            Block(
-                at,
-                product(
-                    *(
-                        egop.random_basis(k, of=(*of, at.start, side))
-                        if turned
-                        else torch.eye(k, dtype=torch.float64)
-                        for side, (k, turned) in enumerate(zip(shape, sides, strict=True))
-                    )
-                ),
-            )
-            for at, shape in task.matrices
+            block(at, _sides(shape, turned, (*of, at.start))) for at, shape in task.matrices
         )
     found["any"] = tuple(
         Block(at, egop.random_basis(math.prod(shape), of=(*of, at.start)))
         for at, shape in task.matrices
     )
     return found
+
+
+def _sides(shape: tuple[int, int], turned: tuple[bool, bool], of: tuple[object, ...]) -> Sides:
+    """Draw rotations of the rows and the columns of a matrix, where they are turned."""
+    left, right = (
+        egop.random_basis(k, of=(*of, side)) if drawn else torch.eye(k, dtype=torch.float64)
+        for side, (k, drawn) in enumerate(zip(shape, turned, strict=True))
+    )
+    return Sides(left, right)
 
 
 def _small_task(trial: int) -> Task:
@@ -150,7 +152,7 @@ def _small_task(trial: int) -> Task:
     m = SMALL[0] ** 2
     return Task(
         problem,
-        lambda point: problem.loss_and_gradient(point[None])[0],
+        lambda points: problem.loss_and_gradient(points)[0].unsqueeze(1),
         xavier_points(SMALL, 1, of=(*of, "start"))[0],
         ((slice(0, m), SMALL[:2]), (slice(m, 2 * m), SMALL[:2])),
         (),
@@ -171,11 +173,11 @@ def _end(task: Task, name: str, rate: float, blocks: tuple[Block, ...]) -> Tenso
         Rotated(task.network, (blocks,), (0,)),
         task.start,
         parts,
-        rate * constant(FOLLOW_STEPS),
+        rate * constant(FOLLOW_STEPS)[None],
         batches=task.batches(),
         record=[],
         look=task.look,
-    ).point
+    ).point[0]
 
 
 @dataclass(frozen=True)
@@ -196,14 +198,14 @@ def _soap_is_adam(task: Task) -> float:
     parts = [Part(at, shape, Method("SOAP", settings)) for at, shape in task.matrices]
     options: dict[str, Any] = {"record": [], "look": task.look}
     original = Rotated(task.network, ((),), (0,))
-    rates = FOLLOWED["SOAP"] * constant(FOLLOW_STEPS + 1)
+    rates = FOLLOWED["SOAP"] * constant(FOLLOW_STEPS + 1)[None]
     batches = task.batches()
     soap = train_parts(original, task.start, parts, rates, batches=batches, **options)
     adam = train_parts(
         Rotated(task.network, (soap_blocks(task, soap),), (0,)),
         task.start,
         [Part(slice(0, len(task.start)), (len(task.start),), Method("Adam", tiny))],
-        rates[1:],
+        rates[:, 1:],
         batches=_Later(batches.samples, batches.size, batches.streams),
         **options,
     )

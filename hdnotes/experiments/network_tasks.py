@@ -16,15 +16,13 @@ from torch.nn.functional import nll_loss
 from hdnotes import seeds
 from hdnotes.batches import Shuffled
 from hdnotes.experiments.egop_images import images
-from hdnotes.measures import egop
-from hdnotes.measures.kronecker_basis import (
-    kronecker_basis,
-    least_root_mean_squares,
-    root_mean_squares,
-)
+from hdnotes.measures import egop, sides
+from hdnotes.measures.alignment import least_root_mean_squares, root_mean_squares
 from hdnotes.problems.classifier import Classifier, draw_points, layers, log_probabilities
 from hdnotes.problems.convex import decaying_matrix
+from hdnotes.problems.implicit_bases import Sides, block
 from hdnotes.problems.linear_network import (
+    CondensedNetwork,
     LinearNetwork,
     condensed,
     mean_squares,
@@ -47,7 +45,7 @@ class Task:
     Attributes
     ----------
     network : one trial, on the training part
-    look : point (parameters,) -> mean training loss and validation measure (2,)
+    look : points (runs, parameters) -> mean training loss and validation measure (runs, 2)
     start : (parameters,)
     matrices, vectors : where the weight matrices and the biases stand, and their shapes
     rho : (count, name) -> centred draws of the law of initializations (count, parameters)
@@ -94,18 +92,23 @@ def _linear(cell: Mapping[str, Any], of: tuple[object, ...], device: str) -> Tas
     whole = decaying_matrix(samples + held, sigma, of=(*of, "A")).to(device)
     truth = seeds.normal(widths[-1], widths[0], of=(*of, "M")).to(device)
 
-    def network(inputs: Tensor) -> LinearNetwork:
-        return LinearNetwork(widths, mean_squares, (inputs,), (truth @ inputs,), (0,))
+    def network(kind: type[LinearNetwork], inputs: Tensor) -> LinearNetwork:
+        return kind(widths, mean_squares, (inputs,), (truth @ inputs,), (0,))
 
     train, validation = (part.T for part in whole.split([samples, held]))
-    parts = [network(condensed(inputs)) for inputs in (train, validation)]
-    sides, first, matrices = shapes(widths), 0, []
-    for shape in sides:
+    parts = [network(LinearNetwork, condensed(inputs)) for inputs in (train, validation)]
+    first, matrices = 0, []
+    for shape in shapes(widths):
         matrices.append((slice(first, first + math.prod(shape)), shape))
         first += math.prod(shape)
+
+    def look(points: Tensor) -> Tensor:
+        runs = [0] * len(points)
+        return torch.stack([part.take(runs).loss_and_gradient(points)[0] for part in parts], 1)
+
     return Task(
-        network(train),
-        lambda point: torch.cat([part.loss_and_gradient(point[None])[0] for part in parts]),
+        network(CondensedNetwork, train),
+        look,
         xavier_points(widths, 1, of=(*of, "start"))[0].to(device),
         tuple(matrices),
         (),
@@ -123,10 +126,10 @@ def _digits(cell: Mapping[str, Any], of: tuple[object, ...], device: str) -> Tas
         for name in ("train", "validation")
     )
 
-    def look(point: Tensor) -> Tensor:
-        answers = [log_probabilities(widths, point[None], x[0])[0] for x in (train, held)]
-        wrong = (answers[1].argmax(-1) != held[1]).double().mean()
-        return torch.stack([nll_loss(answers[0], train[1]), wrong])
+    def look(points: Tensor) -> Tensor:
+        answers = [log_probabilities(widths, points, x[0]) for x in (train, held)]
+        loss = torch.stack([nll_loss(own, train[1]) for own in answers[0]])
+        return torch.stack([loss, (answers[1].argmax(-1) != held[1]).double().mean(-1)], 1)
 
     stack = layers(widths)
     return Task(
@@ -167,7 +170,11 @@ def block_bases(task: Task, gradients: Tensor) -> tuple[Block, ...]:
 
 def kronecker_blocks(task: Task, gradients: Tensor) -> tuple[Block, ...]:
     """Return the basis that rows and columns of each matrix's gradients give."""
-    return tuple(Block(at, kronecker_basis(gradients[:, at], shape)) for at, shape in task.matrices)
+    moments = [sides.side_moments(gradients[:, at], rows) for at, (rows, _) in task.matrices]
+    return tuple(
+        block(at, Sides(*sides.side_bases(own)))
+        for (at, _), own in zip(task.matrices, moments, strict=True)
+    )
 
 
 def fixed_bases(task: Task, name: str, count: int) -> tuple[Block, ...]:

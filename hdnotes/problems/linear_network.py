@@ -171,13 +171,15 @@ class LinearNetwork:
 
 
 class CondensedNetwork(LinearNetwork):
-    r"""Trials on one data set without noise, Y = M A, that all see the same minibatches.
+    r"""Trials on one data set without noise, Y = M A, that mostly all see the same minibatch.
 
-    A minibatch is condensed to as many columns as A has rows, if it has more: with A_b^T = Q R the
+    Then it is condensed to as many columns as A has rows, if it has more: with A_b^T = Q R the
     mean of squares over its samples is that over R^T and Y_b Q, scaled as in `condensed`.
     """
 
     def _minibatch(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        if not batch.eq(batch[0]).all():
+            return super()._minibatch(batch)
         (data,) = {*self.data_of}
         a, y = (of[data][:, batch[0]] for of in (self.inputs, self.targets))
         q, triangle = torch.linalg.qr(a.T)

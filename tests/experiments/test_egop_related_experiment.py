@@ -58,6 +58,15 @@ def test_the_paper_profile_has_the_papers_networks_epochs_and_numbers_of_gradien
         assert estimate_size(one, draw_task(one, 0, "cpu")) == expected
 
 
+def test_no_path_keeps_more_than_the_memory_estimate_counts() -> None:
+    for span in egop_related.RATES.values():
+        at_once = [len(egop_related.decades(*span, 1)), len(between(0.01, span, 4))]
+        assert max(at_once) <= egop_related.RUNS_AT_ONCE
+    for problem in PROBLEMS:
+        one = {**cell(problem), "file": "tra"}
+        assert draw_task(one, 0, "cpu").an_epoch <= egop_related.MOST_STEPS
+
+
 def test_every_weight_is_in_a_matrix_and_every_parameter_in_a_part(drawn) -> None:
     _, task = drawn
     for arm in ARMS.values():
@@ -74,8 +83,9 @@ def test_bases_are_orthonormal_blocks_of_the_matrices(drawn) -> None:
         blocks = fixed_bases(task, name, 20)
         assert [block.at for block in blocks] == [at for at, _ in task.matrices]
         for block in blocks:
-            eye = torch.eye(len(block.vectors)).double()
-            torch.testing.assert_close(block.vectors.T @ block.vectors, eye, atol=1e-9, rtol=0)
+            eye = torch.eye(block.at.stop - block.at.start).double()
+            there_and_back = eye @ block.vectors @ block.vectors.T
+            torch.testing.assert_close(there_and_back, eye, atol=1e-9, rtol=0)
 
 
 def test_gradients_near_a_point_are_near_the_points_own(drawn) -> None:
@@ -106,7 +116,7 @@ def test_all_gradients_are_counted(name: str) -> None:
     task, arm = draw_task(one, 0, "cpu"), ARMS[name]
     count = estimate_size(one, task)
     blocks = fixed_bases(task, "EGOP" if "EGOP" in name else "original", count)
-    table = train_arm(one, task, arm, blocks, 0.01)
+    table = train_arm(one, task, arm, blocks, [0.01])
     extra = (table.gradient_epochs - table.epoch) * task.an_epoch
     estimates = ("EGOP" in name) + (one["refreshes"] if "re-estimated" in name else 0)
     assert extra.iloc[-1] == pytest.approx(count * estimates)
@@ -116,7 +126,7 @@ def test_all_gradients_are_counted(name: str) -> None:
 def test_a_longer_run_spends_what_an_estimate_takes() -> None:
     one = cell("digits", "Adam, longer")
     task = draw_task(one, 0, "cpu")
-    table = train_arm(one, task, ARMS["Adam, longer"], (), 0.01)
+    table = train_arm(one, task, ARMS["Adam, longer"], (), [0.01])
     more = table.epoch.max() - one["epochs"]
     assert more * task.an_epoch >= estimate_size(one, task) > (more - 1) * task.an_epoch
 
@@ -125,18 +135,21 @@ def test_a_basis_is_turned_at_even_distances_and_the_path_costs_nothing() -> Non
     one = cell("digits")
     task = draw_task(one, 0, "cpu")
     first = fixed_bases(task, "EGOP", 5)
-    assert turning(task, Arm("Adam", "EGOP"), first, 40, 3, 5) is None
+    at = turns(40, 3)
+    assert at == [10, 20, 30]
+    assert turning(task, Arm("Adam", "EGOP"), first, at, 5) is None
+    none = torch.empty(0, len(task.start)).double()
     for coordinates in TURNING:
-        turn = turning(task, Arm("Adam", coordinates), first, 40, 3, 5)
-        given = [turn(step, task.start, task.start + step) for step in range(40)]
-        assert [step for step, blocks in enumerate(given) if blocks] == turns(40, 3) == [10, 20, 30]
-        assert (given[10] is first) == (coordinates == "restarted")
+        plan = turning(task, Arm("Adam", coordinates), first, at, 5)
+        assert plan.at == at
+        assert plan.carry == (coordinates == "carried")
+        given = plan.blocks(10, task.start, task.start[None] if plan.keeps else none)
+        assert (given is first) == (coordinates == "restarted")
     # The path's basis leads along the one gradient that it has seen.
-    turn = turning(task, Arm("Adam", "path"), first, 2, 1, 5)
-    turn(0, task.start, task.start)
-    blocks = turn(1, task.start, task.start)
-    for at, vectors in blocks:
-        along = vectors[:, 0] @ task.start[at] / task.start[at].norm()
+    path = turning(task, Arm("Adam", "path"), first, at, 5)
+    assert path.keeps
+    for block, vectors in path.blocks(1, task.start, task.start[None]):
+        along = vectors[:, 0] @ task.start[block] / task.start[block].norm()
         assert abs(along) == pytest.approx(1)
 
 
@@ -146,7 +159,7 @@ def test_a_race_tries_the_powers_of_ten_first_and_trains_all_trials_at_the_best(
     search, race = tables["search"], tables["race"]
     powers = [0.001, 0.01, 0.1, 1.0]
     assert search.rate.tolist()[:4] == powers
-    first = best(list(search.itertuples(index=False, name=None))[:4])
+    first = best(search[:4])
     assert search.rate.tolist()[4:] == between(first, (-3, 0), 2)
     assert race.rate.nunique() == 1
     assert race.rate.iloc[0] == search.loc[search.loss.idxmin(), "rate"]
@@ -158,7 +171,7 @@ def test_a_race_tries_the_powers_of_ten_first_and_trains_all_trials_at_the_best(
 
 
 def test_a_run_given_up_never_wins() -> None:
-    assert best([(0.1, 0, float("inf")), (1.0, 0, 2.0)]) == 1.0
+    assert best(pd.DataFrame({"rate": [0.1, 1.0], "loss": [float("inf"), 2.0]})) == 1.0
 
 
 def test_lemma_20_and_what_methods_see() -> None:

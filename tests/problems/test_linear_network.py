@@ -89,12 +89,13 @@ def test_the_gradient_is_that_of_the_loss(outer, data_of: tuple[int, ...]) -> No
     torch.testing.assert_close(gradient, expected)
 
 
+@pytest.mark.parametrize("streams", [(4, 4, 4), (4, 5, 6)])
 @pytest.mark.parametrize("size", [50, 3])
-def test_a_condensed_minibatch_is_what_the_loss_sees_of_all_its_samples(size: int) -> None:
+def test_a_condensed_minibatch_is_what_the_loss_sees_of_all_its_samples(size, streams) -> None:
     inputs = seeds.normal(5, 200, of=("test", "A"))
     targets = seeds.normal(3, 5, of=("test", "M")) @ inputs
     data = (WIDTHS, network.mean_squares, (inputs,), (targets,), (0, 0, 0))
-    batch, point = Shuffled(200, size, (4, 4, 4)).at(step=3), starts(3)
+    batch, point = Shuffled(200, size, streams).at(step=3), starts(3)
     whole = LinearNetwork(*data).loss_and_gradient(point, batch)
     found = network.CondensedNetwork(*data).loss_and_gradient(point, batch)
     torch.testing.assert_close(found, whole, rtol=1e-12, atol=1e-14)
