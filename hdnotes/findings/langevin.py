@@ -112,6 +112,14 @@ def noise_orders(results: Any) -> str:
     return "; ".join(parts).replace("$\\eta$", "eta")
 
 
+def noise_totals(results: Any) -> str:
+    """Say the share of successes with each noise over all alphas, from the highest."""
+    table = _alone(results)
+    found = table[table.noise.isin(NOISES)].groupby("noise").success.mean()
+    shares = found.sort_values(ascending=False, kind="stable")
+    return ", ".join(f"{NOISES[noise]} {100 * share:.0f} %" for noise, share in shares.items())
+
+
 def finished(results: Any) -> tuple[int, int]:
     """Return of how many pairs with controls P-SGD finished within its record, and of how many."""
     done = _record_ends(results)
