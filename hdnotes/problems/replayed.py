@@ -15,6 +15,8 @@ from torch import Tensor
 
 from hdnotes.problems.phase_retrieval import PhaseRetrieval
 
+CHANGES_NO_NUMBER = True
+
 Outputs = tuple[Tensor, ...]
 Work = Callable[[], Outputs]
 

@@ -7,6 +7,10 @@ the code behind the function. Each definition enters the hash as its syntax tree
 and docstrings: comments, formatting, docstrings and unrelated neighbours leave the hash alone, and
 a change three modules away does not.
 
+A module that says `CHANGES_NO_NUMBER = True` is left out, and what is only reached through it: it
+says how fast numbers come and not which, as its tests have to hold, and may be mended without
+making results stale.
+
 Where syntax cannot tell, the hash takes in more rather than less: a module used as a value
 (`getattr(module, name)`) counts whole, a local variable that shares the name of a definition counts
 as a use of it, and the statements of a module that define nothing (`torch.set_default_dtype(...)`,
@@ -67,11 +71,17 @@ def fingerprint(function: Callable[..., Any]) -> str:
             continue
         seen.add(place)
         module = _read(place.module)
+        if module.neutral:
+            continue
         waiting += module.imports.get(place.name, [])  # handed on from elsewhere
         for node in module.nodes(place.name):
             texts.add(f"{place.module}:{_canonical(node)}")
             waiting += module.uses(node)
     return hashlib.sha256("\n".join(sorted(texts)).encode()).hexdigest()[:16]
+
+
+#: What a module says of itself that decides no number.
+NEUTRAL = ast.dump(ast.parse("CHANGES_NO_NUMBER = True").body[0])
 
 
 @dataclass
@@ -82,6 +92,12 @@ class _Module:
     definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
     effects: list[ast.stmt] = field(default_factory=list)
     imports: dict[str, list[_Place]] = field(default_factory=dict)
+
+    @property
+    def neutral(self) -> bool:
+        """Whether the module says that it changes no number."""
+        said = self.definitions.get("CHANGES_NO_NUMBER", [])
+        return any(ast.dump(node) == NEUTRAL for node in said)
 
     def nodes(self, name: str) -> list[ast.stmt]:
         """Return the statements behind a name."""

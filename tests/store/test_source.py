@@ -2,6 +2,7 @@ import ast
 import shutil
 import sys
 from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +22,8 @@ PACKAGE = {
 
         def run(cell, device):
             """Run it."""
-            from {name} import late
+            from {name} import faster, late
+            size = faster.sped(SIZE)
             return assistant(cell, SIZE) + problems.rates.decay(2) + late.step() + TABLE["loss"](1)
 
         def cells(parameters):
@@ -49,6 +51,14 @@ PACKAGE = {
     "farther": "constant = 1\nother = 2\n",
     "handed": "from {name}.giver import passed_on\n",
     "giver": "def passed_on():\n    return 4\n\ndef kept():\n    return 5\n",
+    "faster": """
+        from .slow import exact
+        CHANGES_NO_NUMBER = True
+
+        def sped(x):
+            return exact(x)
+    """,
+    "slow": "def exact(x):\n    return x\n",
     "late": "def step():\n    return 1\n",
     "problems/__init__": "def loss(x):\n    return x\n",
     "problems/rates": """
@@ -117,6 +127,7 @@ CHANGES = {
     "a package's own function": ("problems/__init__", "return x", "return -x"),
     "a submodule's function": ("problems/rates", '["power"]', '["idle"]'),
     "filed by a decorator": ("problems/rates", "p**2", "p**3"),
+    "code that no longer says it changes no number": ("faster", "= True", "= False"),
     "a statement that acts when imported": ("farther", "other = 2", "other = 2\nprint()"),
 }
 
@@ -133,6 +144,8 @@ KEEPS = {
     "an unrelated import": ("experiment", "import math", "import math\nimport json"),
     "an unrelated neighbour": ("problems/rates", "return p\n", "return -p\n"),
     "the way a function is imported": ("far", "from .handed", "from .giver"),
+    "what says it changes no number": ("faster", "return exact(x)", "return 0 + exact(x)"),
+    "what is reached only through that": ("slow", "return x", "return 0 + x"),
     "what makes the cells": ("experiment", "[unrelated()]", "[unrelated(), 2]"),
 }
 
@@ -145,6 +158,12 @@ def test_a_change_of_code_it_runs_through_changes_the_fingerprint(mark, change):
 @pytest.mark.parametrize("change", KEEPS.values(), ids=KEEPS)
 def test_any_other_change_leaves_it(mark, change):
     assert mark(*change) == mark()
+
+
+def test_one_module_says_that_it_changes_no_number_and_a_test_of_its_own_holds_it_to_that():
+    root = Path(source.__file__).parents[1]
+    said = [path for path in root.rglob("*.py") if "CHANGES_NO_NUMBER = True\n" in path.read_text()]
+    assert [path.relative_to(root).as_posix() for path in said] == ["problems/replayed.py"]
 
 
 def test_a_module_used_as_a_value_counts_whole(mark):
