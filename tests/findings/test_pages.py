@@ -1,5 +1,6 @@
 """What a page says of a claim is what the findings say today of the results it was drawn from."""
 
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from hdnotes.experiments import catalogue
 from hdnotes.experiments.parameters import resolve
-from hdnotes.page import scorecard
+from hdnotes.page import markup, scorecard
 from hdnotes.store.store import Store
 from hdnotes.store.sweep import load
 
@@ -26,3 +27,12 @@ def test_a_page_says_of_its_claims_what_its_results_say(name):
     assert {one["id"]: (one["verdict"], one["evidence"]) for one in page["claims"]} == {
         claim: (verdict.verdict, verdict.evidence) for claim, verdict in found.items()
     }, again
+
+
+def test_what_came_out_says_of_claims_what_their_pages_say():
+    text = (PROJECT / "book" / "answers.md").read_text(encoding="utf-8")
+    said = re.findall(r"\[(\S+) (\S+)\]\(#claim-(\S+?)\)", text)
+    verdicts = {one["id"]: one["verdict"] for page in PAGES.values() for one in page["claims"]}
+    assert len(said) == text.count("](#claim-") > 30
+    for symbol, name, target in said:
+        assert (symbol, name) == (markup.SYMBOLS[verdicts[target]], target)
