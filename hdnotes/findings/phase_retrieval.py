@@ -435,7 +435,7 @@ def _switches(results: Any) -> Verdict:
         if len(factors) < 2:
             raise KeyError("switches")
         for one, two in pairwise(factors):
-            steps[f"{said}, {one:g} to {two:g}"] = gain = ratio(at[two], at[one])
+            steps[f"{said}, from {one:g} to {two:g}:"] = gain = ratio(at[two], at[one])
             words.append(between(gain, 1 / EQUAL, inf))
         tried = ", ".join(f"{factor:g}" for factor in factors)
         best.append(f"{said} at {in_order(at)[0]} of {tried}")
