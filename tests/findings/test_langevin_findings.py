@@ -91,6 +91,16 @@ def test_changes_are_compared_start_by_start_while_both_run():
     assert verdict("d2-2-4-4-a", results) == "fails"
 
 
+def test_noise_that_has_to_die_away_has_to_on_the_whole_too():
+    """Where P-SGD does not finish, constant noise always succeeds and the record never does."""
+    table = MADE.table("runs")
+    few = table.alpha.lt(3) & table.momentum.eq("none")
+    table.loc[few & table.noise.eq("constant"), "test_error"] = 1e-4
+    table.loc[few & table.noise.eq("record"), "test_error"] = 1.0
+    results = SimpleNamespace(cells=MADE.cells, table=lambda name: table.copy())
+    assert verdict("hd-ld-c", results) == "partly"
+
+
 @pytest.mark.parametrize("parameters", [{"features": 256}, {"epochs_factor": 200}])
 def test_small_systems_and_short_budgets_decide_nothing(parameters):
     results = made(**parameters)
