@@ -8,10 +8,12 @@ rates tried on the same problem cost little more than one of them.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
+
+from hdnotes.problems.wrapped import Wrapped
 
 
 class Block(NamedTuple):
@@ -22,7 +24,7 @@ class Block(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rotated:
+class Rotated(Wrapped):
     """Trials of ``problem``, each in the coordinates of one of several bases.
 
     Parameters
@@ -32,34 +34,8 @@ class Rotated:
     basis_of : the basis of each trial
     """
 
-    problem: Any
     bases: tuple[tuple[Block, ...], ...]
     basis_of: tuple[int, ...]
-
-    @property
-    def data_of(self) -> Sequence[int]:
-        """The data set of each trial."""
-        return self.problem.data_of
-
-    @property
-    def parameters(self) -> int:
-        """The number of parameters of one trial."""
-        return self.problem.parameters
-
-    @property
-    def samples(self) -> int:
-        """The number of samples in one data set."""
-        return self.problem.samples
-
-    @property
-    def data_bytes(self) -> int:
-        """Bytes of one data set."""
-        return self.problem.data_bytes
-
-    @property
-    def trial_bytes(self) -> int:
-        """Bytes that one trial alone reads and writes, its basis aside."""
-        return self.problem.trial_bytes
 
     def take(self, trials: Sequence[int]) -> Self:
         """Return the problem with these trials only, in this order."""

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor
 
+from hdnotes.problems.wrapped import Wrapped
+
 
 @dataclass(frozen=True)
-class Scaled:
+class Scaled(Wrapped):
     """The same losses, and gradients times a factor.
 
     Parameters
@@ -18,33 +20,7 @@ class Scaled:
     factors : (trials, 1), or (trials, d) for each parameter its own
     """
 
-    problem: Any
     factors: Tensor
-
-    @property
-    def data_of(self) -> Sequence[int]:
-        """The data set of each trial."""
-        return self.problem.data_of
-
-    @property
-    def parameters(self) -> int:
-        """The number of parameters, d."""
-        return self.problem.parameters
-
-    @property
-    def samples(self) -> int:
-        """The number of samples, n."""
-        return self.problem.samples
-
-    @property
-    def data_bytes(self) -> int:
-        """Bytes of one data set."""
-        return self.problem.data_bytes
-
-    @property
-    def trial_bytes(self) -> int:
-        """Bytes of a trial's step."""
-        return self.problem.trial_bytes
 
     def take(self, trials: Sequence[int]) -> Self:
         """Return the problem with these trials only."""

@@ -6,14 +6,16 @@ columns of P stays as it was at theta_0.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor
 
+from hdnotes.problems.wrapped import Wrapped
+
 
 @dataclass(frozen=True)
-class Subspace:
+class Subspace(Wrapped):
     """Trials of ``problem``, each on a subspace through its own origin.
 
     Parameters
@@ -24,35 +26,14 @@ class Subspace:
     basis_of : the basis of each trial
     """
 
-    problem: Any
     origin: Tensor
     bases: tuple[Tensor, ...]
     basis_of: tuple[int, ...]
 
     @property
-    def data_of(self) -> Sequence[int]:
-        """The data set of each trial."""
-        return self.problem.data_of
-
-    @property
     def parameters(self) -> int:
         """The number of coordinates that are trained, k."""
         return self.bases[0].shape[1]
-
-    @property
-    def samples(self) -> int:
-        """The number of samples in one data set."""
-        return self.problem.samples
-
-    @property
-    def data_bytes(self) -> int:
-        """Bytes of one data set."""
-        return self.problem.data_bytes
-
-    @property
-    def trial_bytes(self) -> int:
-        """Bytes that one trial alone reads and writes, its basis aside."""
-        return self.problem.trial_bytes
 
     def take(self, trials: Sequence[int]) -> Self:
         """Return the problem with these trials only, in this order."""
