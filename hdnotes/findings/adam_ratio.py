@@ -1,6 +1,6 @@
 """Findings of the chapter `adam_ratio`: who completes the matrix, at which rates, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,9 @@ from hdnotes.wording import number
 RECOVERED = 0.01
 #: Errors on the way down at which clocks are compared: early, halfway, and when completed.
 LEVELS = (0.5, 0.2, 0.02)
-#: Times are the same within this factor.
+#: An error falls from one rate to the next if this factor is left, or less.
+FALLING = 0.9
+#: Times, and errors, are the same within this factor.
 SAME = 2.0
 CONFIGURATION = ["rate", "weight"]
 #: Methods that take the whole gradient times one number.
@@ -35,6 +37,29 @@ def best(table: pd.DataFrame, by: Sequence[str] = ("method",)) -> pd.DataFrame:
     medians = table.groupby(keys, as_index=False, sort=False).error.median()
     chosen = medians.loc[medians.groupby(list(by), sort=False).error.idxmin(), keys]
     return chosen.merge(table, on=keys)
+
+
+def open_ends(table: pd.DataFrame, by: Sequence[str]) -> dict[tuple[str, ...], str]:
+    """Return where errors fall to an end of the grid of rates, so that one beyond may be better.
+
+    Group -> "lowest" or "highest", where the median error at that end is the least and `FALLING`
+    times that at the next rate, or less.
+    """
+    found = {}
+    for key, runs in table.groupby(list(by), sort=False):
+        medians = runs.groupby("rate").error.median().to_numpy()
+        for word, way in (("lowest", medians), ("highest", medians[::-1])):
+            if len(way) > 1 and way[0] == way.min() and way[0] <= FALLING * way[1]:
+                found[key] = word
+    return found
+
+
+def open_words(ends: Mapping[str, str]) -> str:
+    """Say where a rate beyond the grid might be better."""
+    if not ends:
+        return "Nowhere do errors still fall at an end of the grid of rates."
+    told = "; ".join(f"{name} ({end})" for name, end in ends.items())
+    return f"Errors still fall at an end of the grid, where a rate beyond might do better: {told}."
 
 
 def grid(results: Any) -> pd.DataFrame:
@@ -61,12 +86,24 @@ def cell_text(error: float, rank: float) -> str:
 
 def methods(results: Any) -> pd.DataFrame:
     """Return every method at its best rate and the one weight that all have, L-BFGS included."""
+    table = _common(results)
+    lbfgs = results.table("lbfgs").assign(method="L-BFGS", rate=1.0)
+    lbfgs = lbfgs[lbfgs.weight == table.weight.iloc[0]]
+    return pd.concat([best(table), lbfgs], ignore_index=True)
+
+
+def _common(results: Any) -> pd.DataFrame:
+    """Return all methods' runs at the one weight that all have."""
     table = ends(results, "map")
     common = table.groupby("method").weight.agg(set)
     (weight,) = set.intersection(*common)
-    shown = best(table[table.weight == weight])
-    lbfgs = results.table("lbfgs").assign(method="L-BFGS", rate=1.0)
-    return pd.concat([shown, lbfgs[lbfgs.weight == weight]], ignore_index=True)
+    return table[table.weight == weight]
+
+
+def edges(results: Any) -> str:
+    """Say which method might do better at a rate beyond its grid."""
+    found = open_ends(_common(results), ("method",))
+    return open_words({name: end for (name,), end in found.items()})
 
 
 def order(table: pd.DataFrame) -> list[str]:
@@ -296,6 +333,29 @@ def published(results: Any) -> pd.DataFrame:
     return table if same else table.iloc[:0]
 
 
+def nuclear_words(results: Any) -> str:
+    """Say what the nuclear norm leaves on this page's matrices where there is a published error."""
+    table = convex(results)
+    first = table["rank"] == table["rank"].iloc[0]
+    rows = table[first & table.observed.isin(published(results).observed)]
+    return f"The nuclear norm leaves {quoted(rows.error)} on this page's own matrices."
+
+
+def weight_words(results: Any) -> str:
+    """Say how much of Adam's error on the map its penalty weight accounts for."""
+    runs = ends(results, "entries")
+    weight = runs[(runs.method == "Adam") & (runs.penalty == "ratio")].weight.iloc[0]
+    table = grid(results)
+    least = table[table.method == "Adam"].groupby("weight").error.min()
+    least = least[least.index <= 1.001 * weight].sort_index()
+    told = ", ".join(f"{number(error)} at λ = {number(own)}" for own, error in least.items())
+    return (
+        "Where the matrix is completed the error that is left grows with the penalty's weight, "
+        f"{number(weight)} for the ratio here: on the map above, at the best rate, it is {told}. "
+        "The nuclear norm is taken to the limit λ → 0, and deep networks have no penalty at all."
+    )
+
+
 def landscape(results: Any) -> pd.DataFrame:
     """Return R along both kinds of lines, less R at the truth of the same trial."""
     table = results.table("landscape")
@@ -381,36 +441,49 @@ def _nuclear(results: Any) -> Verdict:
     """Test c: it needs fewer entries, and has the lower error where both complete the matrix."""
     table = lines(results)
     own, other, quotient = fewer(results, table.line == "nuclear norm")
-    table = table[table["rank"] == table["rank"].iloc[0]]
-    wide = table[table.line.isin(["Adam + ratio", "nuclear norm"])].pivot_table(
-        index=["observed", "trial"], columns="line", values="error"
-    )
-    words, told = [below(quotient.fillna(1), 1)], []
-    for observed, rows in wide.groupby(level="observed"):
-        ratio, convex = rows["Adam + ratio"], rows["nuclear norm"]
-        told.append(
-            f"{observed:,} entries {number(ratio.median())} against {number(convex.median())}"
-        )
-        if max(ratio.median(), convex.median()) < RECOVERED:
-            words.append(below(np.log(ratio / convex), 0))
+    words, told = _errors(results, table.line == "nuclear norm", 1)
     return Verdict(
-        together(*words),
+        together(below(quotient.fillna(1), 1), *words),
         f"Ratio with Adam against nuclear norm at its best λ. Of the numbers of entries tried, a "
-        f"matrix is completed from {_entries_words(own, other)} (asked: fewer). Median errors at "
-        f"rank {table['rank'].iloc[0]} (asked: lower where both complete): {'; '.join(told)}.",
+        f"matrix is completed from {_entries_words(own, other)} (asked: fewer). {told}",
     )
 
 
 def _deep(results: Any) -> Verdict:
-    """Test d: one layer with the ratio needs no more entries than the best deep network."""
+    """Test d: one layer with the ratio needs no more entries, nor is its error much larger."""
     table = lines(results)
     deep = (table.depth > 1) & (table.penalty == "none")
     own, other, quotient = fewer(results, deep)
+    words, told = _errors(results, deep, SAME)
     return Verdict(
-        below(quotient.fillna(1), 1.001),
+        together(below(quotient.fillna(1), 1.001), *words),
         "One layer with Adam and the ratio against the best network of depth 2 or more without a "
         f"penalty ({_lines_words(table[deep])}). Of the numbers of entries tried, a matrix is "
-        f"completed from {_entries_words(own, other)} (asked: no more, over {len(own)} matrices).",
+        f"completed from {_entries_words(own, other)} (asked: no more, over {len(own)} matrices). "
+        f"{told}",
+    )
+
+
+def _errors(results: Any, others: pd.Series, times: float) -> tuple[list[Word], str]:
+    """Compare the errors of Adam with the ratio with the least of others, at the first rank.
+
+    ``others`` says which rows of `lines` these are. A word for each number of entries at which both
+    complete the matrix, whether the error is below so many ``times`` theirs, and a sentence.
+    """
+    table = lines(results)
+    least = table[others].groupby(["rank", "observed", "trial"]).error.min().rename("other")
+    wide = table[table.line == "Adam + ratio"].join(least, on=least.index.names)
+    rank = table["rank"].iloc[0]
+    words, told = [], []
+    for observed, rows in wide[wide["rank"] == rank].groupby("observed"):
+        both = rows[["error", "other"]].median()
+        told.append(f"{observed:,} entries {number(both.error)} against {number(both.other)}")
+        if both.max() < RECOVERED:
+            words.append(below(np.log(rows.error / rows.other), np.log(times)))
+            told[-1] += f" [{words[-1]}]"
+    asked = "lower" if times == 1 else f"below {times:g} times theirs"
+    return words, (
+        f"Median errors at rank {rank} (asked: {asked} where both complete): {'; '.join(told)}."
     )
 
 
@@ -567,5 +640,7 @@ CLAIMS = [
         "our question",
         _global,
     ),
-    Claim("hd-ar-f", "At depth 1 a start near zero does not work.", "our question", _tiny),
+    Claim(
+        "hd-ar-f", "With Adam a start near zero does not work at depth 1.", "our question", _tiny
+    ),
 ]

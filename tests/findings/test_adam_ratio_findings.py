@@ -135,6 +135,23 @@ def test_two_trials_decide_nothing(name: str) -> None:
     assert verdict(name, tables) == "undecided"
 
 
+def test_as_few_entries_but_a_larger_error_is_half_of_what_deep_networks_do() -> None:
+    tables = made_as_claimed()
+    deep = tables["ends"].query("part == 'entries' and depth > 1 and observed > 150").index
+    tables["ends"].loc[deep, "error"] /= 1.5
+    assert verdict("d3-2-d", tables) == "holds"
+    tables["ends"].loc[deep, "error"] /= 2
+    assert verdict("d3-2-d", tables) == "partly"
+
+
+def test_a_method_whose_error_falls_to_the_end_of_its_rates_is_named() -> None:
+    tables = made_as_claimed()
+    assert "Adam (highest)" in findings.edges(results(tables))
+    last = tables["ends"].query("part == 'map' and method == 'Adam' and rate == 0.01").index
+    tables["ends"].loc[last, "error"] *= 1e3
+    assert "Adam (highest)" not in findings.edges(results(tables))
+
+
 def test_without_a_proof_nor_a_refutation_the_minimum_is_undecided() -> None:
     tables = made_as_claimed()
     tables["certificate"]["high"] = 1.3
