@@ -123,7 +123,7 @@ class Parameters:
     )
     fashion_epochs: int = parameter(5, at_least=1, unit="epochs", help="on Fashion-MNIST")
     fashion_rates: tuple[float, ...] = parameter(
-        (0.001, 0.004, 0.016), above=0, help="Adam's learning rates on Fashion-MNIST"
+        (0.001, 0.004, 0.016, 0.064), above=0, help="Adam's learning rates on Fashion-MNIST"
     )
     rounds: int = parameter(21, at_least=1, help="rounds of timing")
     basis_limit: float = parameter(
@@ -161,7 +161,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "fashion_gradients": 6400,
         "fashion_images": 30_000,
         "fashion_epochs": 10,
-        "fashion_rates": (0.001, 0.002, 0.004, 0.008, 0.016),
+        "fashion_rates": (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064),
     },
 }
 

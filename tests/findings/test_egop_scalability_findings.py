@@ -55,7 +55,7 @@ STEP = {"leading": 1.05, "Kronecker": 1.2, "folded": 1.0, "input SVD": 1.0, "ful
 def runs(losses) -> pd.DataFrame:
     draw = np.random.default_rng(0)
     rows = [
-        (0, method, 0.01, k, *label, base * factor * np.exp(0.03 * draw.normal()), 0.9)
+        (k, method, 0.01, 0, *label, base * factor * np.exp(0.03 * draw.normal()), 0.9)
         for method, base in LOSS.items()
         for k in range(6)
         for label, factor in losses.items()
@@ -230,6 +230,21 @@ def test_a_basis_that_was_not_run_leaves_its_claims_undecided():
     found = verdicts(without)
     assert found["d4-5-a"] == found["hd-es-a"] == found["d4-5-e"] == "undecided"
     assert found["hd-es-d"] == found["d4-b-b"] == "holds"
+
+
+def test_one_draw_of_the_gradients_decides_nothing_about_estimates():
+    one = verdicts(made(ends=lambda table: table.assign(draw=0, start=table.draw)))
+    assert {one[name] for name in ("d4-5-d", "d4-b-d", "hd-es-c", "hd-es-f")} == {"undecided"}
+    assert one["d4-5-e"] == "holds"
+
+
+def test_a_best_rate_at_an_end_of_the_grid_is_flagged():
+    table = findings.large_ends(made())
+    own = findings.tuned(table).set_index("coordinates")["at"]
+    assert set(own) == {"0.004, the largest tried"}
+    words = findings.held_out_words(table, ["original", "leading"])
+    assert "(leading), for" in words
+    assert "80.0 %" in words
 
 
 def test_what_a_basis_keeps_is_measured_on_the_logarithm():
