@@ -61,7 +61,8 @@ def median_interval(values: Iterable[float], level: float = 0.9) -> Interval:
     """Return the sample median and its order-statistics interval.
 
     The interval [x_(k), x_(n+1-k)] covers the median with probability 1 - 2 P(Bin(n, 1/2) < k).
-    With fewer than five values no such interval reaches 90 %: it is infinite.
+    With fewer than five values no such interval reaches 90 %: it is infinite. What is not a number
+    counts as infinite, the place of a run that diverged.
 
     Examples
     --------
@@ -70,7 +71,8 @@ def median_interval(values: Iterable[float], level: float = 0.9) -> Interval:
     >>> median_interval([1, 2])
     Interval(low=-inf, median=1.5, high=inf)
     """
-    ordered = np.sort(np.asarray(list(values), dtype=float))
+    found = np.asarray(list(values), dtype=float)
+    ordered = np.sort(np.where(np.isnan(found), np.inf, found))
     n = len(ordered)
     below = int(binom.ppf((1 - level) / 2, n, 0.5)) if n else 0
     if not n or 2 * binom.cdf(below, n, 0.5) > 1 - level:
@@ -102,6 +104,8 @@ def mostly(found: Iterable[bool], share: float = 0.9) -> Word:
     ('holds', 'undecided', 'fails')
     """
     values = list(found)
+    if not values:
+        return "undecided"
     interval = share_interval(sum(map(bool, values)), len(values))
     if interval.low >= share:
         return "holds"
@@ -176,4 +180,4 @@ def together(*words: Word) -> Word:
         return "partly"
     if "fails" in words:
         return "fails"
-    return "undecided" if "undecided" in words else words[0]
+    return "undecided" if "undecided" in words or not words else words[0]

@@ -7,6 +7,7 @@ keeps what is finished. Nothing heavy is imported before the command is known.
 import argparse
 import ast
 import json
+import re
 import subprocess
 import sys
 import warnings
@@ -64,11 +65,11 @@ def _compute(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from hdnotes import runner
 
-    layout = runner.Layout.default()
+    layout, names = runner.Layout.default(), _chapters(options)
+    jobs = [(name, options.profile) for name in names]
     if options.missing:
-        jobs = [job for job in runner.missing_pages(layout) if job[0] in _chapters(options)]
-    else:
-        jobs = [(name, options.profile) for name in _chapters(options)]
+        jobs = [job for job in runner.missing_pages(layout) if job[0] in names]
+        _tell_stale(runner.status(layout))
     if options.dry_run:
         return _dry_run(options, jobs)
     for name, profile in jobs:
@@ -82,6 +83,13 @@ def _run(options: argparse.Namespace) -> int:
         )
         print(f"{name}: {page}")
     return 0
+
+
+def _tell_stale(rows: Sequence[dict[str, Any]]) -> None:
+    """Name the pages that are kept although their results, or the code behind them, are others."""
+    stale = [row["name"] for row in rows if row["state"] == "stale"]
+    if stale:
+        _say(f"stale and left as they are: {', '.join(stale)}; `hdnotes run --refresh` mends them.")
 
 
 def _dry_run(options: argparse.Namespace, jobs: Sequence[tuple[str, str]]) -> int:
@@ -133,7 +141,8 @@ def _merge(options: argparse.Namespace) -> int:
 
     conflicts = 0
     for name, found in runner.merge(options.folder, options.replace):
-        known = f"{len(found.same)} were here"
+        renewed = f" ({len(found.renewed)} now by the code of today)" * bool(found.renewed)
+        known = f"{len(found.same)} were here{renewed}"
         taken = "replaced" if options.replace else "kept as they are here"
         differ = f", {len(found.conflicts)} with other rows {taken}" * bool(found.conflicts)
         print(f"{name}: {len(found.added)} cells added, {known}{differ}")
@@ -197,7 +206,10 @@ def _parser(epilog: str) -> argparse.ArgumentParser:
     command = commands.add_parser("merge", help=text, description=f"{text.capitalize()}.")
     command.add_argument("folder", type=Path, help="a copy of that machine's folder of results")
     command.add_argument(
-        "--replace", action="store_true", help="where rows differ take theirs; default: keep ours"
+        "--replace",
+        action="store_true",
+        help="take theirs where rows differ, and where only theirs are of the code that there is "
+        "now; default: keep ours",
     )
     command = commands.add_parser("status", help="list the chapters and the state of their results")
     command.add_argument("--json", action="store_true", help="as JSON; wall times in seconds")
@@ -241,6 +253,7 @@ def _add_computing(command: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="let the workers of a Dask cluster compute, as in tcp://host:8786",
     )
+    command._negative_number_matcher = re.compile(r"-\.?\d")  # -1e3 is a value, too
     command.add_argument(
         "-p",
         nargs=2,
@@ -285,11 +298,13 @@ def _chapters(options: argparse.Namespace) -> list[str]:
     """Return the chapters asked for; refuse them all before any is computed."""
     from hdnotes import devices
     from hdnotes.experiments import parameters
+    from hdnotes.store import sweep
 
     names = options.chapters or catalogue.names()
     for name in names:
         experiment = catalogue.load(name)
         parameters.resolve(experiment, options.profile, _given(options), check_memory=False)
+        sweep.remember(experiment)
     if not options.scheduler:
         devices.resolve(options.device)
     return names

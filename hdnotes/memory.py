@@ -37,7 +37,12 @@ def _rooms(root: Path = Path("/sys/fs/cgroup"), table: str = "/proc/self/cgroup"
     """List the bytes left under each control group's limit that binds this process."""
     own = [line.split(":", 2)[1:] for line in _lines(table)]
     bases = [(root / kind, path.strip("/")) for kind, path in own if kind in ("", "memory")]
-    folders = {folder for base, path in bases for folder in (base, base / path)}
+    folders = {
+        folder
+        for base, path in bases
+        for folder in (base / path, *(base / path).parents)
+        if folder.is_relative_to(base)
+    }
     rooms = [_room(folder, *files) for folder in folders for files in _FILES]
     return [room for room in rooms if room is not None]
 

@@ -6,6 +6,7 @@ a notebook that fails leaves the page, the figures and the sidecar of before.
 """
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -23,11 +24,19 @@ import pandas as pd
 
 from hdnotes import devices
 from hdnotes.experiments import catalogue, parameters
-from hdnotes.store import rehearsal, store
+from hdnotes.store import files, rehearsal, store
 from hdnotes.store.merge import Merged
 from hdnotes.store.merge import merge as merged
 from hdnotes.store.store import Store
-from hdnotes.store.sweep import MissingResults, Results, cell_key, load, sweep, unfinished
+from hdnotes.store.sweep import (
+    MissingResults,
+    Results,
+    cell_key,
+    load,
+    source_of,
+    sweep,
+    unfinished,
+)
 
 VERDICTS = ("holds", "partly", "fails", "undecided")
 #: Profiles that a page is drawn at unasked, the richest first; `smoke` is not for readers.
@@ -174,11 +183,12 @@ def run(
         new = Layout(layout.notebooks, Path(folder), layout.results)
         chosen = {"profile": profile, "device": device, **(given or {})}
         _execute(name, chosen, new)
-        _publish(name, new, layout)
 
-    from hdnotes.page import scorecard
+        from hdnotes.page import scorecard
 
-    scorecard.write(layout.book)
+        with files.lock(layout.book / ".lock"):
+            _publish(name, new, layout)
+            scorecard.write(layout.book)
     return layout.page(name)
 
 
@@ -213,10 +223,15 @@ def merge(
     if not chapters:
         raise ValueError(f"there are no results of a chapter in {folder}.")
     for name in chapters:
-        yield (
-            name,
-            merged((layout or Layout.default()).store(name), Store(folder / name), replace=replace),
-        )
+        ours, current = (layout or Layout.default()).store(name), partial(source, name)
+        yield name, merged(ours, Store(folder / name), replace=replace, current=current)
+
+
+def source(name: str, cell: Mapping[str, Any]) -> str:
+    """Return the fingerprint of the code behind a chapter's cell as it is now; empty if none is."""
+    experiment = catalogue.load(name)
+    runs = getattr(experiment, "RUNS", None)
+    return source_of(experiment, cell) if not runs or cell.get("kind") in runs else ""
 
 
 def missing_pages(layout: Layout) -> list[tuple[str, str]]:
@@ -280,10 +295,18 @@ def clean(layout: Layout, results: bool = False) -> None:
     shutil.rmtree(layout.book / "_build", ignore_errors=True)
     for name in catalogue.names() if results else []:
         experiment, page = catalogue.load(name), _record(name, layout)
-        asked: list[tuple[str, dict]] = [(profile, {}) for profile in experiment.PROFILES]
-        asked += [(page["profile"], page["parameters"])] if page else []
-        keys = {cell_key(experiment, cell) for one in asked for cell in _cells(experiment, *one)}
-        layout.store(name).keep(keys)
+        cells = [cell for profile in experiment.PROFILES for cell in _cells(experiment, profile)]
+        if page is None and layout.page(name).is_file():
+            raise ValueError(f"{layout.sidecar(name)} cannot be read, so the page's results stay.")
+        if page:
+            try:
+                cells += _cells(experiment, page["profile"], page["parameters"])
+            except parameters.ParameterError as error:
+                raise ValueError(
+                    f"{layout.page(name)} was made with other parameters than there are now, so "
+                    f"results stay: {error}"
+                ) from error
+        layout.store(name).keep({cell_key(experiment, cell) for cell in cells})
 
 
 def _execute(name: str, chosen: Mapping[str, Any], layout: Layout) -> None:
@@ -364,10 +387,18 @@ def _status(name: str, layout: Layout) -> dict[str, Any]:
         asked = [(page["profile"], page["parameters"])]
     for profile, given in asked:
         if results := _stored(experiment, profile, given, layout):
-            row["state"] = "stale" if results.stale or (page and page["stale"]) else "fresh"
+            drawn = page is None or _is_of(page, results)
+            row["state"] = "fresh" if drawn and not results.stale else "stale"
             device = results.manifests[0]["device"]
             return {**row, "profile": profile, "device": device, "wall_time_s": results.wall_time_s}
     return row
+
+
+def _is_of(page: Mapping[str, Any], results: Results) -> bool:
+    """Tell whether a page was drawn from these results, by code that was theirs."""
+    made = [manifest["date"] for manifest in results.manifests]
+    same = page["date"] == max(made) and math.isclose(page["wall_time_s"], results.wall_time_s)
+    return same and not page["stale"]
 
 
 def _record(name: str, layout: Layout) -> dict[str, Any] | None:

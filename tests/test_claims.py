@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hdnotes.claims import below, median_interval, together, within
+from hdnotes.claims import below, median_interval, mostly, quoted, together, within
 
 
 @pytest.mark.parametrize("n", [5, 8, 20, 41])
@@ -21,6 +21,17 @@ def test_too_few_trials_decide_nothing(n):
 
 def test_no_trials_decide_nothing():
     assert below([], 1) == "undecided"
+
+
+def test_what_is_not_a_number_counts_as_a_run_that_diverged():
+    values = [1.0] * 5 + [float("nan")] * 6
+    assert median_interval(values).median == float("inf")
+    assert below(values, 2) == "undecided"
+    assert quoted([1.0] * 38 + [float("nan")] * 2) == "1.0 (1.0 to 1.0)"
+
+
+def test_nothing_at_all_is_undecided():
+    assert mostly([]) == together() == "undecided"
 
 
 def test_words_follow_from_the_interval():

@@ -100,6 +100,7 @@ def test_status_is_a_table(capsys):
         (["run", "-p", "rates", "[0.1, -1]"], "rates = -1.0 is not allowed; it must be a list of "),
         (["run", "tiny", "-p", "d", "1000000"], "d = 1000000 needs about 21.8 TiB of memory and "),
         (["run", "tiny", "--device", "cuda"], "device = 'cuda' needs a CUDA GPU"),
+        (["run", "tiny", "-p", "d", "-1e3"], "d = -1000 is not allowed; it must be a whole "),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_exit_code_two(
@@ -164,19 +165,38 @@ def test_control_c_keeps_what_is_finished(layout, capsys):
 @pytest.mark.filterwarnings("default")
 def test_a_damaged_result_is_one_line_and_computed_again(layout, capsys):
     assert cli.main(["compute", "tiny"]) == 0
-    (layout.results / "tiny/manifest.json").write_text("{")
+    (path,) = (layout.results / "tiny").glob("rows.*.parquet")
+    path.write_text("{")
     capsys.readouterr()
     assert cli.main(["compute", "tiny"]) == 0
     shown = capsys.readouterr().err
     assert "hdnotes: " in shown
-    assert "manifest.json is damaged; its results count as missing.\n" in shown
+    assert f"{path.name} is damaged; its results count as missing.\n" in shown
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_damaged_manifest_stops_the_command_and_costs_nothing(layout, capsys):
+    assert cli.main(["compute", "tiny"]) == 0
+    (layout.results / "tiny/manifest.json").write_text("{")
+    before = sorted((layout.results / "tiny").glob("*.*"))
+    capsys.readouterr()
+    assert cli.main(["compute", "tiny"]) == 2
+    assert "manifest.json is damaged: bring it back" in capsys.readouterr().err.splitlines()[-1]
+    assert sorted((layout.results / "tiny").glob("*.*")) == before
 
 
 def test_running_what_is_missing_makes_its_page_once(layout, capsys):
     assert cli.main(["run", "--missing", "--device", "cpu"]) == 0
     assert capsys.readouterr().out == f"tiny: {layout.page('tiny')}\n"
     assert cli.main(["run", "--missing"]) == 0
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", "")
+    assert cli.main(["run", "--missing", "tyni"]) == 2
+    assert "there is no chapter 'tyni'" in capsys.readouterr().err
+    assert cli.main(["compute", "tiny", "--device", "cpu"]) == 0
+    record = json.loads(layout.sidecar("tiny").read_text())
+    layout.sidecar("tiny").write_text(json.dumps(record | {"date": "2024-01-01"}))
+    assert cli.main(["run", "--missing"]) == 0
+    assert "stale and left as they are: tiny;" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [[], ["run"], ["compute"], ["status"], ["clean"], ["site"]])

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -152,14 +153,24 @@ def write_page(layout, **record):
     layout.page("tiny").parent.mkdir(parents=True)
     layout.page("tiny").touch()
     plain = {"profile": "quick", "device": "cuda", "stale": False, "claims": [], "wall_time_s": 7}
+    plain |= {"date": "2025-01-01"}
     parameters = {"d": 3, "rates": [0.1]}
     layout.sidecar("tiny").write_text(json.dumps(plain | {"parameters": parameters} | record))
+
+
+def drawn_from(results) -> dict:
+    """Return what a sidecar says of the results that its page shows."""
+    dates = [manifest["date"] for manifest in results.manifests]
+    return {"date": max(dates), "wall_time_s": results.wall_time_s}
 
 
 def test_the_state_of_a_page_is_that_of_the_results_it_shows(layout, monkeypatch):
     write_page(layout)
     assert runner.status(layout) == [row(profile="quick", device="cuda", wall_time_s=7)]
-    runner.compute("tiny", "quick", {"d": 3, "rates": [0.1]}, "cpu", layout=layout)
+    made = runner.compute("tiny", "quick", {"d": 3, "rates": [0.1]}, "cpu", layout=layout)
+    assert runner.status(layout)[0]["state"] == "stale"  # it was drawn from others
+    shutil.rmtree(layout.book)
+    write_page(layout, **drawn_from(made))
     assert runner.status(layout)[0]["state"] == "fresh"
     monkeypatch.setattr("hdnotes.store.sweep.fingerprint", lambda function: "changed")
     assert runner.status(layout)[0]["state"] == "stale"
@@ -169,8 +180,8 @@ def test_the_state_of_a_page_is_that_of_the_results_it_shows(layout, monkeypatch
     ("record", "state"), [({"stale": True}, "stale"), ({"parameters": {"gone": 1}}, "missing")]
 )
 def test_a_page_drawn_from_what_is_no_more_is_not_fresh(layout, record, state):
-    runner.compute("tiny", "quick", {"d": 3, "rates": [0.1]}, "cpu", layout=layout)
-    write_page(layout, **record)
+    made = runner.compute("tiny", "quick", {"d": 3, "rates": [0.1]}, "cpu", layout=layout)
+    write_page(layout, **drawn_from(made) | record)
     assert runner.status(layout)[0]["state"] == state
 
 
@@ -189,6 +200,21 @@ def test_cleaning_keeps_what_profiles_and_pages_ask_for(layout):
     assert load(experiment, experiment.cells(experiment.Parameters(2)), store)
     with pytest.raises(MissingResults):
         load(experiment, cells[0.1], store)
+
+
+@pytest.mark.parametrize(
+    ("record", "sentence"),
+    [("{", r"tiny\.json cannot be read"), ('{"gone": 1}', r"has no parameter 'gone'")],
+)
+def test_cleaning_leaves_the_results_of_a_page_that_it_cannot_read(layout, record, sentence):
+    runner.compute("tiny", "quick", {"rates": [0.7]}, "cpu", layout=layout)
+    before = contents(layout.results)
+    write_page(layout, parameters={"gone": 1})
+    if record == "{":
+        layout.sidecar("tiny").write_text(record)
+    with pytest.raises(ValueError, match=sentence):
+        runner.clean(layout, results=True)
+    assert contents(layout.results) == before
 
 
 def test_the_site_is_built_only_when_something_has_changed(layout, monkeypatch):

@@ -64,7 +64,8 @@ results.table("rows").to_csv(figures / "line.csv", index=False)
 record = {
     "chapter": "tiny", "title": "A tiny chapter", "profile": profile, "device": "cpu",
     "device_name": "a processor", "peak_memory_bytes": 1, "wall_time_s": results.wall_time_s,
-    "date": "2025-01-01", "commit": "unknown", "torch": "2", "threads": 1, "seeds": ["a"],
+    "date": max(one["date"] for one in results.manifests),
+    "commit": "unknown", "torch": "2", "threads": 1, "seeds": ["a"],
     "stale": results.stale, "parameters": asdict(given), "command": "hdnotes run tiny",
     "claims": [{
         "id": "t-a", "sentence": "It is so.", "source": "Section 1",

@@ -1,4 +1,4 @@
-r"""Chapter `egop_convex`: EGOP coordinates for convex objectives (document 4, Section 6, C.3).
+r"""Chapter `egop_convex`: EGOP coordinates for convex objectives (document 4, Section 6, C.2).
 
 A cell is one objective: log-sum-exp, logistic regression or least squares. All its trials run in
 lockstep: a data matrix of decaying singular values, a start, the EGOP estimated from full-batch

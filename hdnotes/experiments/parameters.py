@@ -24,6 +24,8 @@ from hdnotes import memory
 from hdnotes.wording import in_bytes
 
 NONE = "none"
+#: Characters of a refused value that a sentence shows.
+LONG = 60
 """The word that stands for no value at all, where a parameter allows it."""
 
 _KINDS = {int: "whole number", float: "number", bool: "truth value", str: "text"}
@@ -117,7 +119,7 @@ def resolve(
         With one sentence that names the parameter, its value and what is allowed.
     """
     given = {name: value for name, value in (given or {}).items() if value is not None}
-    if profile not in experiment.PROFILES:
+    if not isinstance(profile, str) or profile not in experiment.PROFILES:
         raise ParameterError(
             f"profile = {profile!r} is not known; {_choose(profile, experiment.PROFILES)}"
         )
@@ -208,8 +210,11 @@ def _check_one(field: dataclasses.Field, kind: Any, value: Any) -> Any:
     element = _element(kind)
     limits = field.metadata["limits"]
     if isinstance(value, numbers.Real) and not isinstance(value, bool) and element in (int, float):
-        whole = isinstance(value, numbers.Integral) or float(value).is_integer()
-        ok = whole if element is int else math.isfinite(value)
+        try:
+            exact = float(value)
+        except OverflowError:  # a whole number of more than 308 digits
+            exact = math.inf
+        ok = math.isfinite(exact) and (element is float or exact.is_integer())
     else:
         ok = type(value) is element and element in (bool, str)
     if ok:
@@ -227,8 +232,11 @@ def _check_one(field: dataclasses.Field, kind: Any, value: Any) -> Any:
 
 def _refusal(field: dataclasses.Field, kind: Any, value: Any) -> ParameterError:
     unit = f" ({field.metadata['unit']})" if field.metadata["unit"] else ""
+    shown = repr(value)
+    if len(shown) > LONG:
+        shown = f"{shown[:LONG]}... ({len(shown)} characters)"
     return ParameterError(
-        f"{field.name} = {value!r} is not allowed; it must be {_allowed(field, kind)}{unit}."
+        f"{field.name} = {shown} is not allowed; it must be {_allowed(field, kind)}{unit}."
     )
 
 

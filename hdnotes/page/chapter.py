@@ -144,7 +144,10 @@ class Page:
             "date": made["date"].max(),
             "seeds": sorted(made["seed"].unique()),
             "stale": self.results.stale,
-            "parameters": asdict(self.parameters),
+            "parameters": {
+                name: parameters.NONE if value is None else value
+                for name, value in asdict(self.parameters).items()
+            },
             "command": self.command,
             "claims": self.verdicts,
         }

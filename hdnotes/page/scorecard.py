@@ -56,7 +56,14 @@ def records(book: Path) -> list[dict[str, Any]]:
     place = {word: k for k, word in enumerate(order)}
     paths = sorted((Path(book) / "sections").glob("*.json"))
     paths.sort(key=lambda path: place.get(f"sections/{path.stem}", len(place)))
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    return [_read(path) for path in paths]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON; draw its page again.") from error
 
 
 def speeds(book: Path) -> list[dict[str, str]]:

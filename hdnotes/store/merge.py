@@ -2,10 +2,13 @@
 
 The other store is a folder of the same layout, copied here: finished cells, folded or loose. A cell
 that both have with the same rows stays as it is; where rows differ that is a conflict, and ours
-stay unless theirs are asked for, with the record of the code that made them.
+stay unless theirs are asked for. Then the record of a cell of equal rows is taken over as well, if
+it names the code that there is now and ours does not.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from hdnotes.store import files
 from hdnotes.store.store import Cell, Store, StoreError
@@ -19,22 +22,32 @@ class Merged:
     ----------
     added : only they had it
     same : both have it, with the same rows
+    renewed : of those, whose record of the code that there is now was taken over
     conflicts : both have it, with different rows
     """
 
     added: list[str] = field(default_factory=list)
     same: list[str] = field(default_factory=list)
     conflicts: list[str] = field(default_factory=list)
+    renewed: list[str] = field(default_factory=list)
 
 
-def merge(ours: Store, theirs: Store, *, replace: bool = False) -> Merged:
+def merge(
+    ours: Store,
+    theirs: Store,
+    *,
+    replace: bool = False,
+    current: Callable[[Mapping[str, Any]], str],
+) -> Merged:
     """Take over the cells of another store and fold them.
 
     Parameters
     ----------
     ours : changed
     theirs : only read
-    replace : whether theirs take our place where rows, or the code that made them, differ
+    replace : whether theirs take our place where rows differ, and where only theirs were made by
+        the code that there is now
+    current : cell -> the fingerprint of that code
 
     Raises
     ------
@@ -43,25 +56,29 @@ def merge(ours: Store, theirs: Store, *, replace: bool = False) -> Merged:
     """
     found, taken = Merged(), set[str]()
     for key in theirs.finished():
-        cell, own = theirs.get(key), ours.get(key)
+        cell = theirs.get(key)
         if cell is None:  # damaged, and reported by the store
             continue
-        kind = found.added if own is None else found.same if _equal(own, cell) else found.conflicts
-        kind.append(key)
-        other_code = own is not None and own.manifest["source"] != cell.manifest["source"]
-        if own is None or (replace and (other_code or kind is found.conflicts)):
-            _take(ours, key, cell)
-            taken.add(key)
+        with ours.claim(key) as free:
+            if not free:
+                raise StoreError(f"a process computes cell {key} of {ours.folder} at this moment.")
+            own = ours.get(key)
+            if own is None:
+                kinds = [found.added]
+            elif not _equal(own, cell):
+                kinds = [found.conflicts]
+            else:
+                now = current(cell.manifest["cell"])
+                fresher = own.manifest["source"] != now == cell.manifest["source"]
+                kinds = [found.same, found.renewed] if replace and fresher else [found.same]
+            for kind in kinds:
+                kind.append(key)
+            if own is None or (replace and kinds != [found.same]):
+                tables = {name: rows.to_pandas() for name, rows in cell.tables.items()}
+                ours.put(key, cell.manifest, tables)
+                taken.add(key)
     ours.fold(taken)
     return found
-
-
-def _take(ours: Store, key: str, cell: Cell) -> None:
-    with ours.claim(key) as free:
-        if not free:
-            raise StoreError(f"a process computes cell {key} of {ours.folder} at this moment.")
-        tables = {name: rows.to_pandas() for name, rows in cell.tables.items()}
-        ours.put(key, cell.manifest, tables)
 
 
 def _equal(one: Cell, other: Cell) -> bool:

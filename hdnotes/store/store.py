@@ -62,6 +62,7 @@ class _Folded:
     version: tuple[int, ...] | None = None
     manifests: dict[str, dict[str, Any]] = field(default_factory=dict)
     tables: dict[str, pa.Table] = field(default_factory=dict)
+    damaged: bool = False
 
     @cached_property
     def rows(self) -> dict[str, dict[str, tuple[int, int]]]:
@@ -147,6 +148,20 @@ class Store:
             fresh.rename(self._cells / key)
             files.sync(self._cells)
 
+    def require_manifest(self) -> None:
+        """Refuse to add to results whose manifest cannot be read: it may name any file.
+
+        Raises
+        ------
+        StoreError
+            With what helps.
+        """
+        if self._read_folded().damaged:
+            raise StoreError(
+                f"{self.folder / MANIFEST} is damaged: bring it back (as by `git checkout`), or "
+                "delete it to give up what it names."
+            )
+
     def fold(self, keys: Collection[str] | None = None) -> None:
         """Merge finished cells into the files that are committed.
 
@@ -223,7 +238,7 @@ class Store:
         version = files.version(path)
         if version == self._folded.version:
             return self._folded
-        tables, damage = {}, []
+        tables, damage, damaged = {}, list[str](), False
         content: dict[str, Any] = {"files": {}, "cells": {}}
         try:
             content = files.read_sealed(path)
@@ -231,6 +246,7 @@ class Store:
             pass
         except files.Damage as error:
             damage.append(str(error))
+            damaged = True
         for name, expected in content["files"].items():
             try:
                 tables[name] = files.read_table(self.folder / name, expected)
@@ -245,11 +261,12 @@ class Store:
             for key, manifest in content["cells"].items()
             if set(manifest["tables"].values()) <= set(tables)
         }
-        self._folded = _Folded(version, whole, tables)
+        self._folded = _Folded(version, whole, tables, damaged)
         return self._folded
 
     def _write_folded(self, cells: Mapping[str, Cell]) -> None:
         """Write the files of these cells, then the manifest; whatever it does not name goes."""
+        self.require_manifest()
         contents, manifests = _gather(cells)
         hashes = {name: files.digest(content) for name, content in contents.items()}
         named = set(self._folded.tables)
@@ -301,7 +318,10 @@ class Store:
 def root() -> Path:
     """Return the folder of all results: HDNOTES_RESULTS, or `results/` in the project."""
     given = os.environ.get("HDNOTES_RESULTS")
-    return Path(given).absolute() if given else project() / "results"
+    path = Path(given).absolute() if given else project() / "results"
+    if given and path.exists() and not path.is_dir():
+        raise ValueError(f"HDNOTES_RESULTS = {given} is not allowed; it must be a folder.")
+    return path
 
 
 def project() -> Path:

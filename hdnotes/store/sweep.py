@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import torch
@@ -136,7 +136,6 @@ def sweep(
     device: str = "cpu",
     refresh: bool = False,
     progress: bool = True,
-    note: str | None = None,
     before: Callable[[], None] | None = None,
     scheduler: str | None = None,
 ) -> Results:
@@ -158,8 +157,6 @@ def sweep(
         Compute stale cells too.
     progress
         Show a bar with the time left on standard error.
-    note
-        Text beside the bar, the experiment's name by default.
     before
         Called once if there is anything to compute, before that: the place to refuse.
     scheduler
@@ -182,12 +179,14 @@ def sweep(
         return _Job(experiment, {(key, sources[key]): keys[key] for key in group}, device)
 
     waiting = [key for key in keys if not done(key)]
+    if waiting:
+        store.require_manifest()
     if waiting and before:
         before()
     with tqdm(
         total=len(keys),
         initial=len(keys) - len(waiting),
-        desc=note or experiment.NAME,
+        desc=experiment.NAME,
         unit="cell",
         file=sys.stderr,
         disable=not (progress and waiting),
@@ -261,16 +260,6 @@ def load(experiment: Any, cells: Sequence[Mapping[str, Any]], store: Store) -> R
     )
 
 
-def state(
-    experiment: Any, cells: Sequence[Mapping[str, Any]], store: Store
-) -> Literal["fresh", "stale", "missing"]:
-    """Tell whether results are there, and made by the code there is now."""
-    try:
-        return "stale" if load(experiment, cells, store).stale else "fresh"
-    except MissingResults:
-        return "missing"
-
-
 def cell_key(experiment: Any, cell: Mapping[str, Any]) -> str:
     """Return the name under which a cell's result is kept: 16 hexadecimal digits.
 
@@ -301,6 +290,15 @@ def code_of(experiment: Any, cell: Mapping[str, Any]) -> Code:
     """Return what computes a cell."""
     runs = getattr(experiment, "RUNS", None)
     return runs[cell["kind"]] if runs else experiment.run
+
+
+def remember(experiment: Any) -> None:
+    """Fix what an experiment's results will say of their code: what has just been imported.
+
+    A process may come to a chapter hours after it imported it, and its files may be others then.
+    """
+    for code in (getattr(experiment, "RUNS", None) or {"": experiment.run}).values():
+        fingerprint(code.run if isinstance(code, Joint) else code)
 
 
 def source_of(experiment: Any, cell: Mapping[str, Any]) -> str:

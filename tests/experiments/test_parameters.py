@@ -123,6 +123,18 @@ def test_what_is_not_allowed_is_one_sentence(given, sentence):
     assert str(caught.value) == sentence
 
 
+def test_a_number_of_too_many_digits_is_refused_and_not_shown_whole():
+    with pytest.raises(
+        ParameterError, match=r"^d = 10{59}\.\.\. \(401 characters\) is not allowed"
+    ):
+        resolve(CHAPTER, given={"d": 10**400})
+
+
+def test_a_profile_that_is_no_word_is_one_sentence():
+    with pytest.raises(ParameterError, match=r"profile = \[1\] is not known"):
+        resolve(CHAPTER, [1])
+
+
 def test_an_unknown_profile_is_one_sentence():
     with pytest.raises(ParameterError, match=r"^profile = 'papr' is not known; did you mean 'pa"):
         resolve(CHAPTER, "papr")
@@ -177,11 +189,12 @@ def test_free_memory_is_that_of_the_smallest_limit(tmp_path):
         "job": {"memory.max": "1000", "memory.current": "900", "memory.stat": "inactive_file 50"},
         "memory/old/job": {"memory.limit_in_bytes": "70", "memory.usage_in_bytes": "80"},
         "memory": {"memory.limit_in_bytes": "max", "memory.usage_in_bytes": "1"},
+        "memory/old": {"memory.limit_in_bytes": "90", "memory.usage_in_bytes": "20"},
     }.items():
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
         for name, text in content.items():
             (tmp_path / folder / name).write_text(f"{text}\n")
-    assert sorted(memory._rooms(tmp_path, str(table))) == [0, 150]
+    assert sorted(memory._rooms(tmp_path, str(table))) == [0, 70, 150]
     assert memory._rooms(tmp_path, str(tmp_path / "nowhere")) == []
 
 

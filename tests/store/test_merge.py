@@ -1,12 +1,17 @@
 """Results of another machine come in whole; what differs is told, and kept unless asked for."""
 
+from contextlib import contextmanager
+from functools import partial
+
 import pandas as pd
 import pytest
 import toy
 
-from hdnotes.store.merge import merge
+from hdnotes.store import merge as module
 from hdnotes.store.store import DamagedResult, Store, StoreError
-from hdnotes.store.sweep import cell_key, load, sweep
+from hdnotes.store.sweep import cell_key, load, source_of, sweep
+
+merge = partial(module.merge, current=partial(source_of, toy))
 
 
 @pytest.fixture
@@ -55,16 +60,47 @@ def test_rows_that_differ_are_told_and_stay_unless_theirs_are_asked_for(store, t
     assert merge(store, theirs).conflicts == []
 
 
-def test_rows_made_anew_by_other_code_come_with_its_record_if_asked_for(store, theirs):
+def by_other_code(store: Store, key: str) -> None:
+    cell = store.get(key)
+    tables = {name: rows.to_pandas() for name, rows in cell.tables.items()}
+    store.put(key, cell.manifest | {"source": "0" * 16}, tables)
+
+
+def source(store: Store, key: str) -> str:
+    return store.get(key).manifest["source"]
+
+
+def test_equal_rows_of_the_code_of_today_come_with_its_record_if_asked_for(store, theirs):
     sweep(toy, toy.CELLS[:2], store, progress=False)
     sweep(toy, toy.CELLS[:2], theirs, progress=False)
-    cell = theirs.get(KEYS[1])
-    tables = {name: rows.to_pandas() for name, rows in cell.tables.items()}
-    theirs.put(KEYS[1], cell.manifest | {"source": "0" * 16}, tables)
-    for replace, kept in ((False, False), (True, True)):
-        assert sorted(merge(store, theirs, replace=replace).same) == sorted(KEYS[:2])
-        assert (store.get(KEYS[1]).manifest["source"] == "0" * 16) == kept
-    assert store.get(KEYS[0]).manifest["source"] != "0" * 16
+    by_other_code(store, KEYS[1])
+    for replace, renewed in ((False, []), (True, [KEYS[1]])):
+        found = merge(store, theirs, replace=replace)
+        assert (sorted(found.same), found.renewed) == (sorted(KEYS[:2]), renewed)
+        assert (source(store, KEYS[1]) != "0" * 16) == replace
+
+
+def test_equal_rows_of_other_code_never_come_with_its_record(store, theirs):
+    sweep(toy, toy.CELLS[:2], store, progress=False)
+    sweep(toy, toy.CELLS[:2], theirs, progress=False)
+    by_other_code(theirs, KEYS[1])
+    assert merge(store, theirs, replace=True).renewed == []
+    assert source(store, KEYS[1]) != "0" * 16
+
+
+def test_a_result_that_is_finished_here_meanwhile_stays(store, theirs):
+    sweep(toy, toy.CELLS[:1], theirs, progress=False)
+    changed(theirs, KEYS[0])
+
+    class Busy(Store):
+        @contextmanager
+        def claim(self, key):
+            sweep(toy, toy.CELLS[:1], Store(self.folder), progress=False)
+            with super().claim(key) as free:
+                yield free
+
+    assert merge(Busy(store.folder), theirs).conflicts == [KEYS[0]]
+    assert losses(store, KEYS[0]) == [0, 0.1]
 
 
 def test_a_damaged_file_of_theirs_is_told_and_left_out(store, theirs):

@@ -8,6 +8,7 @@ import pytest
 
 from hdnotes.store import source
 from hdnotes.store.source import fingerprint
+from hdnotes.store.sweep import remember, source_of
 
 PACKAGE = {
     "__init__": "",
@@ -164,6 +165,17 @@ def test_one_module_says_that_it_changes_no_number_and_a_test_of_its_own_holds_i
     root = Path(source.__file__).parents[1]
     said = [path for path in root.rglob("*.py") if "CHANGES_NO_NUMBER = True\n" in path.read_text()]
     assert [path.relative_to(root).as_posix() for path in said] == ["problems/replayed.py"]
+
+
+def test_what_was_imported_is_what_results_are_named_after(mark, tmp_path):
+    before = mark()
+    experiment = sys.modules["package_under_test.experiment"]
+    source._read.cache_clear()
+    fingerprint.cache_clear()
+    remember(experiment)
+    path = tmp_path / "package_under_test" / "experiment.py"
+    path.write_text(path.read_text().replace("SIZE = 3", "SIZE = 4"))
+    assert source_of(experiment, {}) == before
 
 
 def test_a_module_used_as_a_value_counts_whole(mark):

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import toy
+from states import state
 
 from hdnotes.store import files
 from hdnotes.store.store import DamagedResult, Store, StoreError
-from hdnotes.store.sweep import Results, cell_key, load, state, sweep
+from hdnotes.store.sweep import Results, cell_key, load, sweep
 
 CELLS = toy.CELLS[:4]
 KEYS = [cell_key(toy, cell) for cell in CELLS]
@@ -170,12 +171,14 @@ def test_a_truncated_file_is_reported_and_computed_again(filled, loose, tmp_path
             assert is_reported(filled, expected), f"{path.name} cut to {size}"
         copy = Store(tmp_path / path.name)
         shutil.copytree(filled.folder, copy.folder)
+        path.write_bytes(content)
+        if path.name == "manifest.json" and not loose:
+            continue  # the test after the next
         with pytest.warns(DamagedResult, match=rf"{path.name} is damaged; its results count as"):
             again = sweep(toy, CELLS, copy, progress=False)
         same(again, expected)
         copy.fold()
         same(load(toy, CELLS, Store(copy.folder)), expected)
-        path.write_bytes(content)
 
 
 @pytest.mark.parametrize("loose", [True, False], ids=["loose", "folded"])
@@ -184,6 +187,28 @@ def test_a_lost_table_is_reported(filled, loose):
     lost.unlink()
     with pytest.warns(DamagedResult, match=f"{lost.name} is missing; its results count as"):
         assert state(toy, CELLS, Store(filled.folder)) == "missing"
+
+
+@pytest.mark.filterwarnings("ignore:.*is damaged")
+def test_a_manifest_that_cannot_be_read_costs_no_other_file(filled):
+    filled.fold()
+    expected, before = load(toy, CELLS, filled), names(filled.folder)
+    content = (filled.folder / "manifest.json").read_bytes()
+    (filled.folder / "manifest.json").write_bytes(content + b"<<<<<<< HEAD")
+    for store in (filled, Store(filled.folder)):
+        with pytest.raises(StoreError, match=r"manifest\.json is damaged: bring it back"):
+            sweep(toy, toy.CELLS, store, progress=False)
+        store.keep([])
+    assert names(filled.folder) == before
+    (filled.folder / "manifest.json").write_bytes(content)
+    same(load(toy, CELLS, filled), expected)
+
+
+def test_a_folder_of_results_that_is_a_file_is_one_sentence(tmp_path, monkeypatch):
+    (tmp_path / "results").touch()
+    monkeypatch.setenv("HDNOTES_RESULTS", str(tmp_path / "results"))
+    with pytest.raises(ValueError, match=r"HDNOTES_RESULTS = .* must be a folder\.$"):
+        Store.of("toy")
 
 
 # A full disk.

@@ -12,10 +12,11 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 import toy
+from states import state
 
 from hdnotes.store import sweep as module
 from hdnotes.store.store import Store
-from hdnotes.store.sweep import Joint, MissingResults, cell_key, load, state, sweep
+from hdnotes.store.sweep import Joint, MissingResults, cell_key, load, sweep
 
 SCRIPT = """
 import sys
@@ -204,10 +205,10 @@ def test_a_cell_that_another_process_holds_is_waited_for(store, log):
 
 
 def test_progress_goes_to_standard_error_with_the_time_left(store, log, capsys):
-    sweep(toy, toy.CELLS, store, note="a note")
+    sweep(toy, toy.CELLS, store)
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert re.search(r"a note: 100%.*8/8 \[\d+:\d+<\d+:\d+", shown.err)
+    assert re.search(r"toy: 100%.*8/8 \[\d+:\d+<\d+:\d+", shown.err)
     sweep(toy, toy.CELLS, store)
     assert capsys.readouterr().err == ""
 
