@@ -53,14 +53,17 @@ def made(change=None) -> SimpleNamespace:
                         need *= 1 if change is None else change(objective, method, system, rate)
                         run = (objective, trial, method, system, rate)
                         loss = 1e-7 * need
-                        ends.append((*run, loss, 1e-9 * need, min(need, STEPS), 20, 60, 5.0, 0.1))
+                        ends.append(
+                            (*run, loss, 1e-9 * need, min(need, STEPS), STEPS, 20, 60, 5.0, 0.1)
+                        )
                         levels += [
                             (*run, level, round(need * (k + 1) / 17))
                             for k, level in enumerate(LEVELS)
                         ]
                         curves.append((*run, 1, 1.0))
     run = ["objective", "trial", "method", "coordinates", "learning_rate"]
-    more = ["suboptimality", "gradient_norm", "updates", "d", "samples", "gradients_per_dimension"]
+    more = ["suboptimality", "gradient_norm", "updates", "steps", "d", "samples"]
+    more += ["gradients_per_dimension"]
     tables = {
         "ends": pd.DataFrame(ends, columns=[*run, *more, "adagrad_preset"]),
         "levels": pd.DataFrame(levels, columns=[*run, "level", "first"]),
@@ -148,7 +151,32 @@ def test_a_run_that_stops_early_is_compared_where_both_have_been():
     rows = [(0, 1.0, 10, 20), (0, 0.1, 15, 80), (0, 0.01, 25, None), (1, 1.0, 5, 5)]
     table = pd.DataFrame(rows, columns=["trial", "level", fast, slow]).set_index(["trial", "level"])
     assert findings.speedups(table, fast, slow).tolist() == [80 / 15, 1.0]
-    assert findings.speedups(table, fast, slow, extra=5).tolist() == [4.0, 0.5]
+
+
+def without(results, where: str) -> SimpleNamespace:
+    """Return the results without some of the levels that runs reached."""
+    levels = results.table("levels").query(f"not ({where})")
+    return SimpleNamespace(table=lambda name: levels if name == "levels" else results.table(name))
+
+
+def test_a_run_that_ran_out_has_taken_more_than_its_updates():
+    results, level = made(), min(LEVELS)
+    word, told = findings.paid(results, "log-sum-exp", level)
+    assert (word, "at least" in told) == ("holds", False)
+    adam = "method == 'Adam' and level < 1"  # at 1 the basis costs more than both runs take
+    results = without(results, adam + " and coordinates == 'original'")
+    word, told = findings.paid(results, "log-sum-exp", level)
+    assert word == verdict_on(results, "hd-ec-d") == "holds"
+    assert "at least 3.3" in told
+    assert told.endswith(f"({TRIALS} of {TRIALS} ran out)")
+    assert findings.paid(without(results, adam), "log-sum-exp", level)[0] == "undecided"
+
+
+def test_the_run_that_beats_momentum_is_named():
+    change = times(0.85, method=("Adam",), **EGOP)
+    told = CLAIMS["d4-6-3-d"].test(made(change)).evidence
+    assert "Faster than it: Adam in EGOP coordinates, by less than the factor 1.25" in told
+    assert "Faster" not in CLAIMS["d4-6-3-d"].test(made()).evidence
 
 
 def test_gradient_descent_is_drawn_at_the_rate_that_gives_its_step():
@@ -186,3 +214,5 @@ def test_the_objectives_that_help_and_the_gains_are_told():
 def test_the_sizes_are_told_where_the_papers_are_lost():
     (claim,) = [claim for claim in findings.CLAIMS if claim.id == "d4-c-3-a"]
     assert "our $d = 20$ and $n = 60$" in claim.test(made()).evidence
+    told = CLAIMS["d4-6-3-a"].test(made()).evidence
+    assert "calibrated to show it, $d = 20$ and $n = 60$" in told

@@ -140,7 +140,16 @@ def test_without_gain_no_claim_of_gain_holds():
     for name in ("EGOP", "random"):
         for column in ("final_loss", "mean_gradient_l1"):
             runs.loc[runs.coordinates == name, column] = original[column].to_numpy()
-    for claim_id in ("d4-1-c", "d4-1-d", "d4-3-a", "d4-3-b", "d4-3-c", "d4-3-d", "d4-3-e"):
+    for claim_id in (
+        "d4-1-c",
+        "d4-1-d",
+        "d4-3-a",
+        "hd-eg-b",
+        "d4-3-b",
+        "d4-3-c",
+        "d4-3-d",
+        "d4-3-e",
+    ):
         assert verdict(claim_id, tables) in ("fails", "partly"), claim_id
 
 
@@ -150,6 +159,39 @@ def test_a_gain_that_follows_d_alone_is_no_law_of_decay():
     rows = (runs.coordinates == "EGOP") & (runs.decay != 2.0)
     runs.loc[rows, "mean_gradient_l1"] *= 4.0
     assert verdict("d4-3-a", tables) == verdict("d4-3-b", tables) == "partly"
+
+
+def test_a_gain_that_gradient_descent_has_too_is_the_norms():
+    tables = made_to_theory()
+    runs = tables["headline"]
+    rows = (runs.method == "GD") & (runs.coordinates == "EGOP")
+    runs.loc[rows, "mean_gradient_l1"] *= runs.d[rows] ** -0.5
+    assert verdict("d4-3-a", tables) == "holds"
+    assert verdict("hd-eg-b", tables) == "fails"
+
+
+def test_a_gain_that_follows_the_decay_at_the_largest_rate_alone_is_partly_its():
+    tables = made_to_theory()
+    where = f"coordinates == 'EGOP' and d == 64 and decay == 2 and learning_rate < {RATES.max()}"
+    scale(tables, "headline", where, "mean_gradient_l1", 100)
+    assert verdict("d4-3-e", tables) == "partly"
+
+
+def test_trials_that_disagree_on_the_best_rate_leave_its_size_undecided():
+    tables = made_to_theory()
+    runs = tables["headline"]
+    rows = (runs.d == 256) & (runs.coordinates == "EGOP") & (runs.method == "Adagrad")
+    rate, best = runs.learning_rate[rows], np.where(runs.trial[rows] < 3, 4, 64)
+    runs.loc[rows, "mean_gradient_l1"] = rate / best + best / rate  # the median's best is 16, still
+    assert verdict("d4-3-c", tables) == "undecided"
+
+
+def test_where_egop_coordinates_harm_is_told():
+    tables = made_to_theory()
+    scale(tables, "headline", "coordinates == 'EGOP' and decay == 1", "final_loss", 1e9)
+    told = egop.harm_words(results(tables))
+    assert "coordinates: Adagrad at $p = 1$; Adam at $p = 1$." in told
+    assert [row[0] for row in egop.losses_by_decay(results(tables))] == ["0", "1", "2"]
 
 
 def test_a_flat_spectrum_is_no_decay():

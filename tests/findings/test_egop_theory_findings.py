@@ -185,3 +185,51 @@ def test_one_decay_at_which_aligned_coordinates_gain_is_enough():
     where = "axes == 'aligned' and decay == 1 and coordinates != 'original'"
     change(tables, "paths", where, "mean_l1", lambda v: v / 3)
     assert verdict("hd-4-k", tables) == "partly"
+
+
+def test_trials_that_disagree_on_the_best_rate_leave_its_size_undecided():
+    tables = made_to_theory()
+    paths = tables["paths"]
+    rows = paths.eval("d == 32 and decay == 2 and coordinates == 'c = |θ*|' and axes == 'random'")
+    rate, best = paths.rate[rows], np.where(paths.trial[rows] < 3, 1, 16)
+    paths.loc[rows, "mean_l1"] = rate / best + best / rate  # the median's best is 4, still
+    assert verdict("d4-3-j", tables) == "undecided"
+
+
+def test_a_gain_is_told_by_decay_and_by_its_side():
+    tables = made_to_theory()
+    change(tables, "paths", EGOP + " and decay > 0", "mean_l1", lambda v: v * 0.7)
+    (claim,) = [claim for claim in egop_theory.CLAIMS if claim.id == "d4-3-h"]
+    told = claim.test(SimpleNamespace(table=tables.get)).evidence
+    assert "0.70 (0.70 to 0.70) at $p = 2$" in told
+    assert (
+        "At least as much as predicted at $p = 1, 2$, within a factor of 2 of it at $p = 0" in told
+    )
+
+
+def test_the_slopes_say_which_suspect_it_was():
+    tables = made_to_theory()
+    told = egop_theory.suspects(SimpleNamespace(table=tables.get))
+    assert told.count(", which explains it.") == 2
+    change(tables, "paths", EGOP + " and decay == 2", "mean_l1", lambda v: v * 9)
+    told = egop_theory.suspects(SimpleNamespace(table=tables.get))
+    assert told.count(", which does not explain it.") == 2
+
+
+def test_a_ratio_of_rates_that_stops_growing_is_told():
+    tables = made_to_theory()
+    results = SimpleNamespace(table=tables.get)
+    assert egop_theory.saturation(results).endswith("4.0 and 4.0 at $p = 2$.")
+    paths = tables["paths"]
+    one, two = (paths.d == 32) & (paths.decay == 1), (paths.d == 32) & (paths.decay == 2)
+    paths.loc[two, "mean_l1"] = paths.mean_l1[one].to_numpy()
+    told = "From $p = 1$ on the measured one grows no more; the predicted one goes from 2.0 to 4.0."
+    assert egop_theory.saturation(results).endswith(told)
+
+
+def test_the_first_gradient_is_one_vector_in_two_coordinates():
+    tables = made_to_theory()
+    found = egop_theory.first_norms(SimpleNamespace(table=tables.get))
+    rate = RATES.min()
+    expected = (1 / rate + DECAYS[2.0] * rate) / (1 / rate + rate)
+    assert found.tolist() == pytest.approx([expected] * len(TRIALS))

@@ -53,7 +53,9 @@ def pair_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
                     scale = 2.0 ** (step / 5) if arm == GROWTH else 1.0
                     record = {"step": step, "rate": scale, "squared_norm": 3 * scale}
                     record |= {"squared_gradient": 1 / scale, "effective_rate": 1 / 3}
-                    curves.append(key | record | {"output_gap": off, "loss_gap": off})
+                    close = part == "float32" and step < 50  # then it jumps
+                    far = 1e-6 if close and arm != DECAY else off
+                    curves.append(key | record | {"output_gap": far, "loss_gap": far})
     for part in LONG[:6]:
         for arm, off in ((DECAY, 0.0), (REORDERED, 2e-15)):
             for trial in TRIALS:
@@ -233,12 +235,50 @@ def test_a_jump_ends_the_comparison_of_a_twin_with_a_run_beside_itself() -> None
     twin = "part == 'theorem' and arm == 'growing rate'"
     curve.loc[curve.eval(f"{twin} and step > 50"), gaps] = 0.5
     made = results(tables)
-    assert findings.farther(made, "theorem").tolist() == pytest.approx([50] * len(TRIALS))
-    assert findings.jumps(made, "theorem", "growing rate") == len(TRIALS)
-    assert findings.jumps(made, "theorem", REORDERED) == 0
+    found = findings.farther(made, "theorem")
+    assert found.times.tolist() == pytest.approx([50] * len(TRIALS))
+    assert found.until.eq(50).all()
+    assert found.gap.eq(1e-13).all()
+    assert findings.jumps(made, "theorem", "growing rate").sum() == len(TRIALS)
+    assert findings.jumps(made, "theorem", REORDERED).sum() == 0
     curve.loc[curve.eval(f"{twin} and step > 10"), gaps] = 1e-11
     made = results(tables)
-    assert findings.farther(made, "theorem").tolist() == pytest.approx([5000] * len(TRIALS))
+    assert findings.farther(made, "theorem").times.tolist() == pytest.approx([5000] * len(TRIALS))
+
+
+def test_a_pair_that_is_compared_for_a_part_of_its_run_is_decided_for_that_part() -> None:
+    tables = made_to_the_text()
+    gaps = ["output_gap", "loss_gap"]
+    twin = "part == 'tanh' and arm == 'growing rate'"
+    tables["twin"].loc[tables["twin"].eval(twin), gaps] = 2.0
+    curve = tables["curve"]
+    curve.loc[curve.eval(f"{twin} and step > 50"), gaps] = 2.0
+    (claim,) = [one for one in findings.CLAIMS if one.id == "d3-lr-g"]
+    found = claim.test(results(tables))
+    assert found.verdict == "partly"
+    assert "until update 50 (50 to 50) of 100, 50 (50 to 50) times" in found.evidence
+    assert "2.0 (2.0" not in found.evidence  # after the jump nothing is compared
+    assert verdict("hd-lr-j", tables) == "holds"
+    # A pair that is compared to the end holds; one that is too far all along fails in its part.
+    curve.loc[curve.eval(twin), gaps] = 1e-13
+    assert verdict("d3-lr-g", tables) == "holds"
+    tables["twin"].loc[tables["twin"].eval("arm == 'growing rate'"), gaps] = 2.0
+    curve.loc[curve.eval("arm == 'growing rate' and step <= 50"), gaps] = 1e-11
+    curve.loc[curve.eval("arm == 'growing rate' and step > 50"), gaps] = 2.0
+    assert verdict("d3-lr-g", tables) == "fails"
+
+
+def test_a_gap_at_the_first_record_is_no_jump() -> None:
+    tables = made_to_the_text()
+    curve = tables["curve"]
+    relu = curve.eval("part == 'float32' and arm == 'growing rate' and trial < 14 and step > 0")
+    curve.loc[relu, "output_gap"] = 0.05
+    curve.loc[curve.eval("part == 'float32' and step == 0"), "output_gap"] = 0.0
+    made = results(tables)
+    assert findings.jumps(made, "float32", "growing rate").sum() == 1
+    assert verdict("hd-lr-c", tables) == "partly"  # with tanh none jumps
+    tables["curve"] = curve[curve.trial.gt(9)]
+    assert verdict("hd-lr-c", tables) == "undecided"  # one of five
 
 
 def test_with_tanh_a_pair_that_parts_little_by_little_does_not_jump() -> None:

@@ -21,7 +21,10 @@ def table(columns: str, rows: list[tuple]) -> pd.DataFrame:
 
 
 def made_as_claimed() -> Tables:
-    """Return results on which every sentence of the notes is true, the false ones too."""
+    """Return results on which every sentence of the notes is true, the false ones too.
+
+    But for d3-7-i, which cannot be true together with d3-7-d: see `CONTRARY`.
+    """
     starts = [("stretched", by) for by in STRETCHES] + [("Gaussian", np.nan)]
     spectrum = [
         (d, t, k, 4.0 / k, 4.0 / k, 1e-15) for d, t, k in product((1, *DEPTHS), TRIALS, (1, 2, 3))
@@ -99,7 +102,8 @@ BREAKS = [
     ("d", change("asymmetry", "depth == 2 and outputs == 1", "asymmetry", 0.0), "partly"),
     ("d", change("asymmetry", "depth == 1", "asymmetry", 0.1), "partly"),
     ("d", change("loop", "depth == 3", "integral", 0.1), "partly"),
-    ("i", change("loop", "depth > 2", "integral", 0.57), "fails"),
+    ("i", change("asymmetry", "loss == 'matrix completion'", "asymmetry", 0.2), "fails"),
+    ("i", change("asymmetry", "depth == 2 and outputs == 1", "asymmetry", 0.0), "partly"),
     ("hd-ln-a", change("path_ends", "depth == 1", "unseen_error", 0.01), "fails"),
     ("f", change("definite", "depth > 1", "deficient_rank", 1e-17), "partly"),
     ("j", change("scalar", "depth == 2", "w", 0.0), "partly"),
@@ -111,9 +115,15 @@ BREAKS = [
 ]
 
 
+#: A gradient comes arbitrarily close only to a field that is one.
+CONTRARY = {"i": change("asymmetry", "depth > 1", "asymmetry", 1e-9)}
+
+
 @pytest.mark.parametrize("letter", [claim.id.removeprefix("d3-7-") for claim in findings.CLAIMS])
 def test_a_claim_holds_on_results_made_to_it(letter: str) -> None:
-    assert verdict(letter, made_as_claimed()) == "holds"
+    tables = made_as_claimed()
+    CONTRARY.get(letter, lambda tables: None)(tables)
+    assert verdict(letter, tables) == "holds"
 
 
 @pytest.mark.parametrize(("letter", "broken", "expected"), BREAKS)
@@ -169,3 +179,10 @@ def test_the_rate_at_the_end_is_fitted_on_the_tail() -> None:
     found = findings.end_rates(SimpleNamespace(table=lambda name: tables[name].copy()))
     np.testing.assert_allclose(found.ratio, 1, rtol=1e-6)
     assert theory.linear_rate(1.0, 2) == 4
+
+
+def test_a_loop_of_another_loss_says_nothing_of_matrix_completion() -> None:
+    tables = made_as_claimed()
+    CONTRARY["i"](tables)
+    change("loop", "depth > 2", "integral", 0.57)(tables)
+    assert verdict("i", tables) == "holds"

@@ -77,13 +77,14 @@ def made_as_claimed() -> dict[str, pd.DataFrame]:
         }
         floors += [(size, BATCH, STEPS_RUN, repeat, *both) for both in predicted.items()]
     ablation = []
-    for clip, decay, bias, method in product((1.0, "none"), (0.01, 0.0), (True, False), METHODS):
+    arms = product((64, 1024), (1.0, "none"), (0.01, 0.0), (True, False), METHODS)
+    for size, clip, decay, bias, method in arms:
         for factor, batches in product(GRID, (500, 2000)):
             snr = 60.0 if (clip, decay, bias) == ("none", 0.0, False) else 5.0
-            if (clip, decay, bias) == ("none", 0.01, False):
-                snr = theory.decay_floor_db(1024, BATCH, 0.01)
+            if (decay, bias) == (0.01, False) and (clip == "none" or size == 64):
+                snr = theory.decay_floor_db(size, BATCH, 0.01)
             rate = MIDDLE[method] * factor
-            ablation.append((1024, clip, decay, bias, method, rate, 0, batches, snr))
+            ablation.append((size, clip, decay, bias, method, rate, 0, batches, snr))
     race = [
         (size, rank, spectrum, method, repeat, 60.0 + (size == 64), "constant", RACE[method][0])
         for size, rank, spectrum in (
@@ -175,6 +176,30 @@ def test_the_ablation_fills_every_arm_of_methods_that_never_decay() -> None:
     assert table.notna().all(axis=None)
     assert table.loc["Adam", "all three"] == table.loc["Adam", "no decay"] == 5
     assert table.loc["Adam", "none"] == 60
+
+
+def test_longer_runs_are_told_by_the_rates_they_had_and_collapses_are_named() -> None:
+    tables = made_as_claimed()
+    results = SimpleNamespace(table=lambda name: tables[name].copy())
+    table = findings.ablation_table(results, 1024, "best of seven")
+    assert table.columns[-1] == "none, 4 x batches, better of two rates"
+    assert findings.collapses(table) == ""
+    long = tables["ablation"].query("batches == 2000 and clip == 'none' and not bias")
+    long = long[long.weight_decay.eq(0) & long["size"].eq(1024)]
+    for method, snr in (("Adamax", 11.3), ("Lion", 49.0), ("SGD", 51.0), ("Adagrad", 124.9)):
+        tables["ablation"].loc[long.index[long.method.eq(method)], "true_snr_db"] = snr
+    said = findings.collapses(findings.ablation_table(results, 1024, "best of seven"))
+    assert "cost 2 of 12 methods 10 dB or more (Adamax from 60.0 to 11.3, Lion from 60.0" in said
+    assert "Of these 2 methods 1 are among the 5" in said
+    assert "Adagrad, which forgets nothing, goes from 60.0 to 124.9 dB" in said
+
+
+def test_the_bias_is_judged_without_decay_and_its_floor_is_told() -> None:
+    tables = made_as_claimed()
+    results = SimpleNamespace(table=lambda name: tables[name].copy())
+    evidence = findings._bias(results).evidence
+    assert evidence.startswith("Without weight decay, at size 64")
+    assert "With weight decay it has 5.0 and 40.1 dB: the decay's floor, 40.1 dB here" in evidence
 
 
 def test_the_width_counts_the_rates_within_ten_db() -> None:

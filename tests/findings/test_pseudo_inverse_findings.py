@@ -75,8 +75,10 @@ def change(name: str, rows: str, column: str, value: float) -> Callable[[Tables]
 BREAKS = [
     ("hd-pi-a", change("ends", "method == 'SGD'", "distance", 0.2), "partly"),
     ("hd-pi-a", change("ends", "method == 'GD'", "off_rows", 0.2), "partly"),
+    ("hd-pi-a", change("ends", "truth == 'signs' and rate == 0.8", "distance", 0.2), "partly"),
     ("hd-pi-b", change("ends", "start == 'random'", "distance", 0.2), "partly"),
     ("hd-pi-c", change("ends", "method == 'Adam'", "distance", 1e-9), "partly"),
+    ("hd-pi-c", change("ends", "method == 'Adagrad' and rate == 1", "distance", 1e-9), "partly"),
     ("hd-pi-c", change("ends", "method == 'Adagrad'", "length", 0.9), "partly"),
     ("hd-pi-d", change("ends", "method == 'RMSprop'", "distance", 0.5), "partly"),
     ("hd-pi-d", change("ends", "method == 'GD' and rate == 0.1", "distance", 0.5), "partly"),
@@ -86,7 +88,7 @@ BREAKS = [
     ("hd-pi-f", change("signs", "method == 'Adagrad'", "of_negative", -0.5), "partly"),
     ("hd-pi-f", change("signs", "method == 'GD'", "of_negative", 0.5), "partly"),
     ("d3-6-a", change("rates", "method == 'pseudo-inverse'", "error", 1e-3), "fails"),
-    ("d3-6-b", change("rates", "method == 'GD' and step > 60", "error", 1e-30), "fails"),
+    ("hd-pi-j", change("rates", "method == 'GD' and step > 60", "error", 1e-30), "fails"),
     ("hd-pi-g", change("rates", "method == 'heavy ball' and step > 60", "error", 1e-60), "fails"),
     ("hd-pi-h", change("kaczmarz", "step > 0", "bound", 1e-9), "partly"),
     ("hd-pi-h", change("kaczmarz", "step > 0", "mean", 1.0), "partly"),
@@ -95,7 +97,11 @@ BREAKS = [
 ]
 
 
-@pytest.mark.parametrize("name", [claim.id for claim in findings.CLAIMS])
+#: Judged by algebra, whatever the results are.
+ALGEBRA = {"d3-6-b"}
+
+
+@pytest.mark.parametrize("name", [one.id for one in findings.CLAIMS if one.id not in ALGEBRA])
 def test_a_claim_holds_on_results_made_to_it(name: str) -> None:
     assert verdict(name, made_as_claimed()) == "holds"
 
@@ -108,7 +114,7 @@ def test_a_claim_falls_when_its_numbers_do(name: str, broken, expected: str) -> 
 
 
 def test_every_claim_is_broken_once() -> None:
-    assert {name for name, _, _ in BREAKS} == {claim.id for claim in findings.CLAIMS}
+    assert {name for name, _, _ in BREAKS} | ALGEBRA == {claim.id for claim in findings.CLAIMS}
 
 
 @pytest.mark.parametrize("name", ["hd-pi-a", "hd-pi-b", "hd-pi-c"])
@@ -127,3 +133,30 @@ def test_the_table_of_ends_has_a_row_a_method_and_the_goal() -> None:
     assert found.loc["$A^+y$", "test error"] == "0.75"
     spread = findings.by_rate(results)
     np.testing.assert_allclose(spread[spread.method.eq("Adam")].spread, 0.2)
+
+
+def evidence(name: str, tables: Tables) -> str:
+    (claim,) = [one for one in findings.CLAIMS if one.id == name]
+    return claim.test(SimpleNamespace(table=lambda name: tables[name].copy())).evidence
+
+
+def test_the_evidence_spans_truths_and_rates_and_pools_none() -> None:
+    tables = made_as_claimed()
+    change("ends", "method == 'Adagrad' and truth == 'sparse'", "distance", 0.9)(tables)
+    assert "Adagrad 0.50 to 0.90 and 1.2 to 1.2" in evidence("hd-pi-c", tables)
+    change("ends", "method == 'SGD' and rate == 0.5", "distance", 1e-10)(tables)
+    assert "SGD 1\u00a0×\u00a010⁻¹² to 1\u00a0×\u00a010⁻¹⁰ (" in evidence("hd-pi-a", tables)
+
+
+def test_a_condition_number_tells_how_unevenly_and_not_how_much() -> None:
+    tables = made_as_claimed()
+    assert verdict("d3-6-b", tables) == "partly"
+    assert "scale an input by 0.001 to 8,000" in evidence("d3-6-b", tables)
+
+
+def test_what_helps_is_counted_by_kind_of_truth() -> None:
+    tables = made_as_claimed()
+    results = SimpleNamespace(table=lambda name: tables[name].copy())
+    assert findings.helped(results).startswith("On none of the 3 kinds of truth")
+    change("ends", "truth == 'signs' and method == 'Adam'", "test_error", 0.7)(tables)
+    assert findings.helped(results).startswith("On 1 of the 3 kinds of truth")
