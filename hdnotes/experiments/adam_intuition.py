@@ -71,6 +71,11 @@ class Parameters:
             )
         if self.rank > self.n:
             raise ValueError(f"rank = {self.rank} is not allowed; it is at most n = {self.n}.")
+        if not {"GD", "Adam"} <= {*self.methods}:
+            raise ValueError(
+                f"methods = {self.methods} is not allowed; GD and Adam, which the claims compare, "
+                "have to be among them."
+            )
 
 
 PROFILES: dict[str, dict[str, Any]] = {

@@ -72,9 +72,11 @@ class Parameters:
     steps: int = parameter(3000, at_least=50, unit="updates", help="updates of every pair of runs")
     trials: int = parameter(5, at_least=1, unit="trials", help="starts, each with its own batches")
     width: int = parameter(32, at_least=2, unit="units", help="width of two hidden layers")
-    batch_size: int = parameter(32, at_least=4, unit="samples", help="samples of each update")
+    batch_size: int = parameter(  # in float32 batches are twice as large, of 3,823 digits
+        32, at_least=4, at_most=1911, unit="samples", help="samples of each update"
+    )
     rate: float = parameter(0.1, above=0, help="learning rate, eta")
-    weight_decay: float = parameter(0.005, at_least=0, help="weight decay, lambda")
+    weight_decay: float = parameter(0.005, above=0, help="weight decay, lambda")
     momentum: float = parameter(0.9, at_least=0, at_most=0.99, help="momentum, g")
     residual_steps: int = parameter(
         0, at_least=0, unit="updates", help="updates of the residual network; 0 leaves it out"
@@ -82,7 +84,14 @@ class Parameters:
     channels: int = parameter(8, at_least=1, help="channels of the residual network")
 
     def __post_init__(self) -> None:
-        theory.growth(self.momentum, self.weight_decay * self.rate)  # refuses what has no twin
+        try:
+            theory.growth(self.momentum, self.weight_decay * self.rate)  # refuses what has no twin
+        except ValueError as error:
+            limit = (1 - self.momentum**0.5) ** 2 / self.rate
+            raise ValueError(
+                f"weight_decay = {self.weight_decay:g} is above {limit:.3g}, its limit at rate = "
+                f"{self.rate:g}: {error}."
+            ) from error
 
 
 PROFILES: dict[str, dict[str, Any]] = {

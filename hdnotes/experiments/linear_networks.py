@@ -86,10 +86,10 @@ class Parameters:
     path_step: float = parameter(0.02, above=0, help="time step in which the flow is followed")
 
     def __post_init__(self) -> None:
-        if self.path_rank > self.path_size:
+        if self.path_rank >= self.path_size:
             raise ValueError(
-                f"path_rank = {self.path_rank} is not allowed; it is at most path_size, "
-                f"{self.path_size}."
+                f"path_rank = {self.path_rank} is not allowed; it is at most "
+                f"{self.path_size - 1}, below path_size."
             )
 
 

@@ -103,7 +103,7 @@ class Parameters:
         1, at_least=1, unit="trials", help="matrices of ablation, scans and model"
     )
     batches: int = parameter(500, at_least=20, unit="updates", help="updates of every run")
-    batch_size: int = parameter(32, at_least=1, unit="samples", help="samples of each update")
+    batch_size: int = parameter(32, at_least=2, unit="samples", help="samples of each update")
     race: tuple[str, ...] = parameter(tuple(RACE), choices=tuple(RACE), help="methods of the race")
 
 

@@ -26,6 +26,12 @@ def starts(results: Any) -> pd.DataFrame:
     return best(_started(results), ("method", "start"))
 
 
+def _adam(results: Any) -> dict[str, pd.DataFrame]:
+    """Return Adam's runs at its best rate from every start."""
+    runs = starts(results)
+    return dict(list(runs[runs.method == "Adam"].groupby("start", sort=False)))
+
+
 def start_rows(results: Any) -> list[list[str]]:
     """Return the starts as rows of text: median errors, their ranges, best rates."""
     return _rows(starts(results), "start", ("Adam", "GD"))
@@ -163,10 +169,9 @@ def rate_words(results: Any, setting: str, method: str) -> str:
 
 def ends_by_start(results: Any) -> str:
     """Return Adam's median error from every start, in words."""
-    runs = starts(results)
-    runs = runs[runs.method == "Adam"]
-    medians = runs.groupby("start", sort=False).error.median()
-    return ", ".join(f"{number(error)} ({start})" for start, error in medians.items())
+    return ", ".join(
+        f"{number(runs.error.median())} ({start})" for start, runs in _adam(results).items()
+    )
 
 
 def best_weights(results: Any) -> str:
@@ -203,26 +208,24 @@ def _rows(table: pd.DataFrame, by: str, methods: tuple[str, ...]) -> list[list[s
 
 def _fits(results: Any) -> Verdict:
     """Test a: from the zero-filled start Adam ends below `RECOVERED`."""
-    runs = starts(results)
-    runs = runs[runs.method == "Adam"].set_index("start").error
+    errors = {start: runs.error for start, runs in _adam(results).items()}
     return Verdict(
-        below(runs["zero-filled"], RECOVERED),
-        f"Adam ends at {quoted(runs['zero-filled'])} (asked: below {RECOVERED}). Not every exact "
-        f"fit is fine: filled at random it ends at {quoted(runs['filled at random'])}.",
+        below(errors["zero-filled"], RECOVERED),
+        f"Adam ends at {quoted(errors['zero-filled'])} (asked: below {RECOVERED}). Not every exact "
+        f"fit is fine: filled at random it ends at {quoted(errors['filled at random'])}.",
     )
 
 
 def _matters(results: Any) -> Verdict:
     """Test hd-a: from two starts that do not fit Adam ends below `RECOVERED`."""
-    runs = starts(results)
-    runs = runs[runs.method == "Adam"].set_index("start")
+    runs = _adam(results)
     ends = open_ends(_started(results), ("method", "start"))
     words, told = [], []
     for start in ("tiny", "random"):
-        word = below(runs.error[start], RECOVERED)
+        error, steps = runs[start].error, runs[start].steps.iloc[0]
+        word = below(error, RECOVERED)
         words.append(_unless_open(word, False, ("Adam", start) in ends))
-        steps = runs.steps[start].iloc[0]
-        told.append(f"{start} {quoted(runs.error[start])} after {steps:,} steps [{words[-1]}]")
+        told.append(f"{start} {quoted(error)} after {steps:,} steps [{words[-1]}]")
     return Verdict(
         together(*words),
         f"Adam at the best of its rates: {'; '.join(told)} (asked: below {RECOVERED}; undecided "

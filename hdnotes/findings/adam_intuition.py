@@ -23,6 +23,11 @@ SLOWLY = 0.05
 ONE_PATH = 1.5
 #: Gaps above which a rotated problem has another path, and below which it is rounding.
 BROKEN, ROUNDING = 0.01, 1e-8
+#: Methods without element-wise steps, and what a sentence calls them.
+KEEPS = {
+    "GD": "gradient descent",
+    "GroupRMSprop": "GroupRMSprop, which adapts one step length in time",
+}
 
 
 def paths(results: Any, term: str) -> pd.DataFrame:
@@ -171,6 +176,52 @@ def held_words(results: Any) -> str:
         ratio = ends(results, "held", method) / ends(results, "both", method)
         told.append(f"{quoted(ratio)} times that of the free one with {method}")
     return f"At the end its error is {' and '.join(told)}."
+
+
+def freed_words(results: Any) -> str:
+    """Say what becomes of the first observation: under the penalty alone, and with the data."""
+    alone, both = (turned(results, term, "GD").median() for term in ("penalty", "both"))
+    path = paths(results, "both").query("method == 'GD' and step == 0")
+    nearer = ends(results, "both", "GD", "angle_deg").median() < path.angle_deg.median()
+    told = []
+    if alone < STILL:
+        told.append("So the observation about the penalty is right, for the penalty alone.")
+    if both > TURNED and nearer:
+        told.append(
+            "In the problem as posed, the data term frees gradient descent, at no cost and in the "
+            "right direction."
+        )
+    return " ".join(told)
+
+
+def structure_words(results: Any) -> str:
+    """Say whether methods that keep the structure complete the matrix, as Adam breaks it."""
+    told = []
+    if final_gap(results, "Adam").median() > BROKEN:
+        told.append(
+            "Adam does break the structure, and the notes are right that the neat analysis of "
+            "singular values ends there."
+        )
+    done = [
+        KEEPS[method]
+        for method in keeping(results)
+        if ends(results, "both", method).median() < RECOVERED
+    ]
+    told.append(
+        "But the completion does not come from it. Methods that keep the structure can complete "
+        f"the matrix, too: {', and '.join(done)}. What Adam brings to this problem, from a start "
+        "that is not near zero, is its clock."
+        if done
+        else "Whether the completion comes from it is not seen here: in these steps no method that "
+        "keeps the structure completes the matrix."
+    )
+    return " ".join(told)
+
+
+def keeping(results: Any) -> list[str]:
+    """Return which of `KEEPS` were run, and take the rotated path of a rotated problem."""
+    run = set(results.table("path").method)
+    return [name for name in KEEPS if name in run and final_gap(results, name).max() < ROUNDING]
 
 
 def errors(results: Any) -> pd.DataFrame:
@@ -339,10 +390,7 @@ def _reason(results: Any) -> Verdict:
     That is GroupRMSprop, which is Adam's relative in time, and gradient descent where it was not
     run.
     """
-    run = set(results.table("path").method)
-    kept = [
-        m for m in ("GroupRMSprop", "GD") if m in run and final_gap(results, m).max() < ROUNDING
-    ]
+    kept = keeping(results)[::-1]
     told = [f"{method} ends at {quoted(ends(results, 'both', method))}" for method in kept]
     return Verdict(
         above(ends(results, "both", kept[0]), RECOVERED) if kept else "undecided",

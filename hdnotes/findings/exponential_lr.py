@@ -260,6 +260,14 @@ def norm_arms(results: Any, table: str = "norms") -> pd.DataFrame:
     return rows.assign(run=names)
 
 
+def length_words(table: pd.DataFrame) -> str:
+    """Return the median length of the weights at the first and the last record of every run."""
+    found = table.groupby(["run", "step"], sort=False).norm.median().groupby("run", sort=False)
+    ends = zip(found.first().items(), found.last(), strict=True)
+    told = "; ".join(f"{run}: {number(a, 4)} to {number(b, 4)}" for (run, a), b in ends)
+    return f"Median lengths, from the first record to the last: {told}."
+
+
 def equilibrium(results: Any) -> pd.DataFrame:
     """Return the runs to equilibrium with what is predicted of them, a row a trial."""
     table = results.table("equilibrium")

@@ -163,6 +163,27 @@ def paths(results: Any, observed: float) -> pd.DataFrame:
     return table.assign(value=value)[["depth", "k", "value", "time", "singular_value", "predicted"]]
 
 
+def rise_words(table: pd.DataFrame, observed: float) -> str:
+    """Say how the singular values of `paths` rise, at the depths there are."""
+    depths = set(table.depth)
+    at_one = "At depth 1 all singular values rise at once"
+    at_one += ", and the last, which should be zero, with them." if observed < 1 else "."
+    told = [at_one if 1 in depths else "Singular values rise."]
+    if len(depths) > 1:
+        told.append(
+            "The deeper the network, the more they rise one after the other and in sudden steps."
+        )
+    return " ".join([*told, "Dashed lines lie on the curves."])
+
+
+def search_words(table: pd.DataFrame) -> str:
+    """Say where the runs of `searches` end, by network and start."""
+    last = table[table["at"].eq(table["at"].max())]
+    medians = last.groupby(["network", "start"], sort=False).share.median()
+    told = (f"{name}, {start}: {number(share, 1)}" for (name, start), share in medians.items())
+    return f"Median losses at the end, where 1 is that of lower rank: {'; '.join(told)}."
+
+
 def overlaps(results: Any, observed: float) -> pd.DataFrame:
     """Return how much of the next singular value is there when one is half learned: the most of it.
 
@@ -189,12 +210,13 @@ def overlap_table(results: Any) -> pd.DataFrame:
 
 
 def slopes(results: Any, start: str) -> pd.DataFrame:
-    """Return the slope of log gap on log rate, a row a depth and trial."""
+    """Return the slope of log gap on log rate, a row a depth and trial; of one rate none."""
     table = results.table("descent")
     table = table[table.start.eq(start)]
     found = [
         (depth, trial, np.polyfit(np.log(run.rate), np.log(run.gap), 1)[0])
         for (depth, trial), run in table.groupby(["depth", "trial"])
+        if run.rate.nunique() > 1
     ]
     return pd.DataFrame(found, columns=["depth", "trial", "slope"])
 

@@ -1,5 +1,6 @@
 """Findings of the chapter `pseudo_inverse`: which solution, how fast, and what averaging gains."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,11 +33,15 @@ def fitted(results: Any, start: str | None = None) -> pd.DataFrame:
 def middle(table: pd.DataFrame) -> pd.DataFrame:
     """Return the runs at each method's middle rate."""
     rates = {name: rates[1] for name, (_, rates) in METHODS.items()}
-    return table[np.isclose(table.rate, table.method.map(rates))]
+    return table[np.isclose(table.rate, table.method.map(rates).astype(float))]
 
 
 def ends_table(results: Any, truth: str) -> pd.DataFrame:
-    """Return each method's end from zero at its middle rate, for one truth, as text."""
+    """Return each method's end from zero at its middle rate, for one truth, as text.
+
+    Methods that did not fit their data are left out.
+    """
+    problems = results.table("ends").query("truth == @truth").drop_duplicates("trial")
     table = middle(fitted(results, "zero"))
     groups = table[table.truth.eq(truth)].groupby("method", sort=False)
     names = {
@@ -46,8 +51,8 @@ def ends_table(results: Any, truth: str) -> pd.DataFrame:
         "test_error": "test error",
     }
     found = {name: groups[column].median().map(number) for column, name in names.items()}
-    least = float(groups.nearest_error.median().iloc[0])
-    table = pd.DataFrame(found).reindex([m for m in METHODS if m in groups.groups])
+    least = float(problems.nearest_error.median())
+    table = pd.DataFrame(found, dtype=object).reindex([m for m in METHODS if m in groups.groups])
     table.loc["$A^+y$"] = ["0", "1.0", "1.0", number(least)]
     return table
 
@@ -63,20 +68,22 @@ def by_rate(results: Any) -> pd.DataFrame:
 
     The largest difference of the distance to the nearest solution between two rates that fitted.
     """
-    table = fitted(results, "zero")
-    groups = table.groupby(["truth", "method", "trial"], sort=False).distance
-    return (groups.max() - groups.min()).rename("spread").reset_index()
+    groups = fitted(results, "zero").groupby(["truth", "method", "trial"], sort=False)
+    spread = groups.distance.max() - groups.distance.min()
+    return spread[groups.rate.nunique() > 1].rename("spread").reset_index()
 
 
 def factors(results: Any) -> pd.DataFrame:
     """Return -log of the measured and the predicted error factor per step, a row a run.
 
-    Measured over the second half of a run.
+    Measured over the second half of a run; a run of a single step has none.
     """
     table = results.table("rates")
     rows = []
     for key, run in table[table.factor > 0].groupby(["method", "condition", "trial"], sort=False):
         late = run[run.step >= run.step.max() / 2]
+        if len(late) < 2:
+            continue
         slope = -np.polyfit(late.step, np.log(late.error), 1)[0]
         rows.append((*key, slope, -np.log(run.factor.iloc[0])))
     found = pd.DataFrame(rows, columns=["method", "condition", "trial", "measured", "predicted"])
@@ -121,14 +128,23 @@ def _span(rows: pd.DataFrame, column: str, digits: int = 2) -> str:
     return f"{number(medians.min(), digits)} to {number(medians.max(), digits)}"
 
 
+def _judged(words: Sequence[Word], evidence: str) -> Verdict:
+    """Return the verdict of several parts; with none the evidence has nothing to tell."""
+    if not words:
+        return Verdict("undecided", "No such run has fitted its data.")
+    return Verdict(together(*words), evidence)
+
+
 def _reaches(results: Any, start: str) -> Verdict:
     table = fitted(results, start)
     table = table[table.method.isin(PLAIN)]
     groups = table.groupby(["method", "truth", "rate"], sort=False)
-    words = [below(rows.distance, REACHED) for _, rows in groups]
+    words: list[Word] = [below(rows.distance, REACHED) for _, rows in groups]
     still = table.off_rows.max()
-    return Verdict(
-        together(*words, "holds" if still < 1e-10 else "fails") if words else "undecided",
+    if words:
+        words.append("holds" if still < 1e-10 else "fails")
+    return _judged(
+        words,
         "Distance to it over its length, medians by kind of truth and learning rate: "
         + ", ".join(
             f"{name} {_span(rows, 'distance', 1)}"
@@ -156,8 +172,8 @@ def _adaptive_elsewhere(results: Any) -> Verdict:
     groups = table.groupby(["method", "truth", "rate"], sort=False)
     words: list[Word] = [above(rows.distance, ELSEWHERE) for _, rows in groups]
     words += [above(rows.length, 1 + ELSEWHERE**2 / 4) for _, rows in groups]
-    return Verdict(
-        together(*words) if words else "undecided",
+    return _judged(
+        words,
         "Distance to $A^+y$, and length, both over its length, medians by kind of truth and "
         "learning rate: "
         + ", ".join(
@@ -174,11 +190,11 @@ def _rate_decides(results: Any) -> Verdict:
     groups = {name: rows.spread for name, rows in spread.groupby("method", sort=False)}
     adaptive = {name: rows for name, rows in groups.items() if name in ADAPTIVE}
     plain = {name: rows for name, rows in groups.items() if name in PLAIN}
-    return Verdict(
-        together(
+    return _judged(
+        [
             *(above(rows, 1e-3) for rows in adaptive.values()),
             *(below(rows, REACHED) for rows in plain.values()),
-        ),
+        ],
         "Between rates the distance to $A^+y$ differs by "
         + ", ".join(f"{name} {quoted(rows)}" for name, rows in adaptive.items())
         + " of its length; with "
@@ -196,6 +212,8 @@ def ratios(results: Any) -> pd.Series:
 def right_of_one(results: Any) -> str:
     """Say how many of these medians lie above 1."""
     medians = ratios(results)
+    if not len(medians):
+        return "No marker: no adaptive method has fitted its data."
     return (
         f"{(medians > 1).sum()} of {len(medians)} markers lie to the right of the dashed line; "
         f"they lie from {number(medians.min(), 3)} to {number(medians.max(), 3)}."
@@ -205,11 +223,32 @@ def right_of_one(results: Any) -> str:
 def helped(results: Any) -> str:
     """Say on how many kinds of truth some adaptive method tests better than the minimum norm."""
     medians = ratios(results)
+    if not len(medians):
+        return "No adaptive method has fitted its data here"
     helps = (medians < 1).groupby("truth").any()
     return (
         f"On {sum(helps) or 'none'} of the {len(helps)} kinds of truth that were tried (at the "
         f"middle rates median test errors are {number(medians.min(), 3)} to "
         f"{number(medians.max(), 3)} times those of $A^+y$)"
+    )
+
+
+def end_words(results: Any) -> str:
+    """Say how far from the minimum-norm solution methods end, from zero."""
+    medians = middle(fitted(results, "zero")).groupby("method").distance.median()
+    told = ", ".join(f"{name} {number(medians[name], 1)}" for name in METHODS if name in medians)
+    return f"Median distances: {told}." if told else "No run has fitted its data."
+
+
+def spread_words(results: Any) -> str:
+    """Say what sign descent does with the Gaussian truth."""
+    sign = middle(fitted(results, "zero")).query("method == 'sign descent' and truth == 'Gaussian'")
+    if not len(sign):
+        return "Here sign descent has not fitted its data."
+    return (
+        f"With the Gaussian truth sign descent's largest entry is {number(sign.largest.median())} "
+        f"times that of $A^+y$, though its vector is {number(sign.length.median(), 3)} times as "
+        "long."
     )
 
 
@@ -222,8 +261,8 @@ def _generalises(results: Any) -> Verdict:
         words.append(above(rows.groupby("trial").ratio.median(), 1))
         ratio = rows.groupby("trial").ratio.median()
         evidence.append(f"{truth} truth {quoted(ratio, 3)}")
-    return Verdict(
-        together(*words),
+    return _judged(
+        words,
         "Test error over that of $A^+y$, a problem's median over the adaptive methods at their "
         f"middle rate (asked: above 1): {', '.join(evidence)}.",
     )
@@ -232,15 +271,18 @@ def _generalises(results: Any) -> Verdict:
 def _misleading(results: Any) -> Verdict:
     """Wilson and others, Lemma 3.1: adaptive methods end at a multiple of sign(A^T y)."""
     table = results.table("signs")
+    table = table[table.residual < FITTED]
     adaptive = table[table.method.isin(ADAPTIVE)]
     plain = table[table.method.isin(PLAIN)]
+    if not len(adaptive) or not len(plain):
+        return _judged([], "")
     groups = adaptive.groupby("method", sort=False)
     words: list[Word] = [below(rows.to_signs, 0.01) for _, rows in groups]
     wrong = (adaptive.of_negative > 0).mean()
     right = ((plain.of_negative < 0) & (plain.of_positive > 0)).mean()
     words += ["holds" if wrong == 1 else "fails", "holds" if right == 1 else "fails"]
-    return Verdict(
-        together(*words),
+    return _judged(
+        words,
         "Distance to it: "
         + ", ".join(f"{name} {quoted(rows.to_signs, 1)}" for name, rows in groups)
         + f" of its length. A new negative is called positive by {wrong:.0%} of these runs; "

@@ -6,7 +6,7 @@ import torch
 from hdnotes.experiments import exponential_lr as experiment
 from hdnotes.experiments.parameters import ParameterError, resolve
 
-HUGE = {"steps": 10**10, "trials": 10**7, "width": 10**6, "batch_size": 10**8}
+HUGE = {"steps": 10**10, "trials": 10**7, "width": 10**6}
 
 
 @pytest.mark.parametrize("name", HUGE)

@@ -185,3 +185,9 @@ def test_each_weight_is_judged_at_its_best_rate() -> None:
     worse = tables["noise"].assign(rate=1.0, error=tables["noise"].error * 9)
     tables["noise"] = pd.concat([tables["noise"], worse], ignore_index=True)
     assert set(findings.by_weight(results(tables), "Adam").rate) == {0.01}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_trial_decides_nothing_and_stops_no_page(name: str) -> None:
+    tables = {key: table[table.trial < 1] for key, table in made().items()}
+    assert verdict(name, tables) == "undecided"

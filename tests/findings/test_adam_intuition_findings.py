@@ -161,3 +161,17 @@ def test_the_penalty_alone_is_looked_at_until_the_rank_has_fallen_once() -> None
     shown = findings.paths(SimpleNamespace(table=tables.__getitem__), "penalty")
     assert set(shown.step) == {0, 1, 10}
     assert verdict("a", tables) == verdict("a", made())
+
+
+def test_conclusions_are_drawn_from_what_was_found() -> None:
+    tables = made()
+    results = SimpleNamespace(table=lambda name: tables[name].copy())
+    start = tables["path"].step == 0
+    tables["path"].loc[start, "angle_deg"] = 40.0
+    assert "right, for the penalty alone. In the problem" in findings.freed_words(results)
+    assert "gradient descent, and GroupRMSprop, which" in findings.structure_words(results)
+    tables["path"]["turned_deg"] = 1.0
+    tables["path"]["error"] = 0.5
+    tables["rotated"]["gap"] = 0.0
+    assert findings.freed_words(results) == ""
+    assert findings.structure_words(results).startswith("Whether the completion comes from it")

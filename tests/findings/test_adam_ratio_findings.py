@@ -239,3 +239,54 @@ def test_words_name_the_lowest_lines_and_what_ends_above_zeros() -> None:
         "5 of 5",
         "0 of 5",
     ]
+
+
+@pytest.mark.parametrize(("depth", "name"), [(2, "d3-2-c"), (2, "d3-2-d"), (1, "d3-2-d")])
+def test_a_comparison_without_one_side_is_undecided_and_says_so(depth: int, name: str) -> None:
+    tables = made_as_claimed()
+    ends = tables["ends"]
+    tables["ends"] = ends[~ends.part.eq("entries") | ends.depth.eq(depth)]
+    (claim,) = [one for one in findings.CLAIMS if one.id == name]
+    found = claim.test(results(tables))
+    assert found.verdict == "undecided"
+    assert found.evidence == "Not all of the depths that it compares were run."
+
+
+def test_where_neither_completes_no_number_of_entries_is_told() -> None:
+    tables = made_as_claimed()
+    tables["ends"]["error"] = 0.5
+    tables["convex"]["error"] = 0.5
+    (claim,) = [one for one in findings.CLAIMS if one.id == "d3-2-c"]
+    assert "is completed from none of them on by either (" in claim.test(results(tables)).evidence
+
+
+def test_a_clock_on_which_no_run_arrives_tells_no_time() -> None:
+    tables = made_as_claimed()
+    told = findings.clock_words(results(tables))
+    assert told.startswith("The fastest runs of gradient descent pass an error of 0.01 at ηλt ≈ ")
+    tables["paths"]["error"] = 0.5
+    told = findings.clock_words(results(tables))
+    assert "∞" not in told
+    assert told.count("On half of the matrices or more no run of ") == 2
+    (claim,) = [one for one in findings.CLAIMS if one.id == "hd-ar-b"]
+    assert "not a number" not in claim.test(results(tables)).evidence
+
+
+def test_a_solution_that_was_not_computed_is_no_number() -> None:
+    tables = made_as_claimed()
+    trained = tables["ends"].query("part == 'start' and weight == 0.01")
+    trained = trained.assign(part="nuclear", rank=2, observed=299, error=0.07)
+    tables["ends"] = pd.concat([tables["ends"], trained], ignore_index=True)
+    rows = findings.nuclear_rows(results(tables))
+    assert rows == [["0.010", "0.070", "not run at this number of entries"]]
+
+
+def test_what_a_figure_shows_is_read_from_its_numbers() -> None:
+    tables = made_as_claimed()
+    assert "GD 2.2 × 10⁻⁴ at λ = 0.010 and" in findings.level_words(results(tables)).replace(
+        "\xa0", " "
+    )
+    assert "With more entries 1 of 5 lines fall" in findings.lowest_words(results(tables))
+    flat = tables["ends"].part.eq("entries")
+    tables["ends"].loc[flat, "error"] = 1 / tables["ends"].observed[flat]
+    assert "With more entries all errors fall." in findings.lowest_words(results(tables))

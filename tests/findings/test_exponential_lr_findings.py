@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hdnotes import datasets
+from hdnotes.experiments import exponential_lr as experiment
 from hdnotes.experiments.exponential_lr import (
     DECAY,
     EVERY_STEP,
@@ -17,6 +19,7 @@ from hdnotes.experiments.exponential_lr import (
     SCALES,
     ZERO_BUFFER,
 )
+from hdnotes.experiments.parameters import resolve
 from hdnotes.findings import exponential_lr as findings
 from hdnotes.theory import scale_invariance as theory
 
@@ -290,3 +293,14 @@ def test_with_tanh_a_pair_that_parts_little_by_little_does_not_jump() -> None:
     assert verdict("hd-lr-c", tables) == "holds"
     curve.loc[tanh & curve.step.gt(50), "output_gap"] = 5.0
     assert verdict("hd-lr-c", tables) == "partly"
+
+
+def test_the_largest_batch_is_half_of_the_digits() -> None:
+    assert len(datasets.digits().train.labels) // 2 == 1911
+    assert resolve(experiment, "smoke", {"batch_size": 1911}).batch_size == 1911
+
+
+def test_what_becomes_of_the_length_is_read_from_the_runs() -> None:
+    rows = [("a", t, s, float(s + t)) for t in range(3) for s in (0, 5, 9)]
+    table = pd.DataFrame(rows, columns=["run", "trial", "step", "norm"])
+    assert findings.length_words(table).endswith(": a: 1.000 to 10.00.")

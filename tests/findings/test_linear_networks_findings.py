@@ -186,3 +186,20 @@ def test_a_loop_of_another_loss_says_nothing_of_matrix_completion() -> None:
     CONTRARY["i"](tables)
     change("loop", "depth > 2", "integral", 0.57)(tables)
     assert verdict("i", tables) == "holds"
+
+
+def test_what_a_figure_shows_is_said_of_the_depths_that_were_run() -> None:
+    rows = pd.DataFrame({"depth": [1, 2, 3]})
+    assert findings.rise_words(rows, 0.5).startswith("At depth 1 all singular values rise at once,")
+    assert "should be zero" not in findings.rise_words(rows, 1.0)
+    assert "depth 1" not in findings.rise_words(rows[1:], 0.5)
+    assert "deeper" not in findings.rise_words(rows[1:2], 0.5)
+    results = SimpleNamespace(table=lambda name: made_as_claimed()[name])
+    told = findings.search_words(findings.searches(results, findings.FINE))
+    assert f"depth 3, {STARTS[1]}: 8; " in told
+
+
+def test_one_rate_has_no_slope() -> None:
+    tables = made_as_claimed()
+    tables["descent"] = tables["descent"].query("rate == 0.1")
+    assert verdict("a", tables) == "undecided"

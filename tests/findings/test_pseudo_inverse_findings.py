@@ -160,3 +160,36 @@ def test_what_helps_is_counted_by_kind_of_truth() -> None:
     assert findings.helped(results).startswith("On none of the 3 kinds of truth")
     change("ends", "truth == 'signs' and method == 'Adam'", "test_error", 0.7)(tables)
     assert findings.helped(results).startswith("On 1 of the 3 kinds of truth")
+
+
+def test_a_page_on_which_nothing_fits_says_so() -> None:
+    tables = made_as_claimed()
+    change("ends", "trial >= 0", "residual", 0.1)(tables)
+    change("signs", "trial >= 0", "residual", 0.1)(tables)
+    results = SimpleNamespace(table=lambda name: tables[name].copy())
+    assert list(findings.ends_table(results, "Gaussian").index) == ["$A^+y$"]
+    assert findings.end_words(results) == "No run has fitted its data."
+    assert findings.spread_words(results) == "Here sign descent has not fitted its data."
+    assert findings.right_of_one(results).startswith("No marker")
+    assert findings.helped(results) == "No adaptive method has fitted its data here"
+    for name in ("hd-pi-a", "hd-pi-b", "hd-pi-c", "hd-pi-d", "hd-pi-e", "hd-pi-f"):
+        assert verdict(name, tables) == "undecided"
+        assert evidence(name, tables) == "No such run has fitted its data."
+
+
+def test_one_rate_has_no_spread_and_one_step_no_slope() -> None:
+    tables = made_as_claimed()
+    change("ends", "method == 'Adam' and rate > 0.005", "residual", 0.1)(tables)
+    tables["rates"] = tables["rates"].query("step < 6 or method != 'GD'")
+    change("rates", "method == 'GD' and step == 0", "step", 4)(tables)
+    tables["rates"] = tables["rates"].query("step != 4")
+    results = SimpleNamespace(table=lambda name: tables[name].copy())
+    assert "Adam" not in set(findings.by_rate(results).method)
+    assert set(findings.factors(results).method) == {"heavy ball"}
+
+
+def test_where_methods_end_is_read_from_the_runs() -> None:
+    tables = made_as_claimed()
+    results = SimpleNamespace(table=lambda name: tables[name].copy())
+    assert "sign descent 0.6." in findings.end_words(results)
+    assert "entry is 0.70 times" in findings.spread_words(results)
