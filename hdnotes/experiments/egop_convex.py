@@ -107,7 +107,7 @@ class Parameters:
     logistic_d: int = parameter(
         20, at_least=2, unit="dimensions", help="of logistic regression (calibrated)"
     )
-    samples: int = parameter(200, at_least=4, unit="samples", help="rows of A (calibrated)")
+    samples: int = parameter(200, at_least=40, unit="samples", help="rows of A (calibrated)")
     trials: int = parameter(10, at_least=1, unit="trials", help="problems drawn of each objective")
     steps: int = parameter(1000, at_least=10, unit="updates", help="of every run at most")
     gradients_per_dimension: float = parameter(
@@ -121,10 +121,12 @@ class Parameters:
     )
 
     def __post_init__(self) -> None:
-        if self.samples < 2 * max(self.d, self.logistic_d):
+        least = max(2 * self.d, 5 * self.logistic_d)
+        if self.samples < least:
             raise ValueError(
                 f"samples = {self.samples} is not allowed with d = {self.d} and logistic_d = "
-                f"{self.logistic_d}; it is at least twice the larger"
+                f"{self.logistic_d}; it must be at least {least}: twice d, and five times "
+                "logistic_d, as fewer labels tend to have no logistic minimum."
             )
 
 

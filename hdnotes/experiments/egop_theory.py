@@ -63,7 +63,9 @@ class Parameters:
     )
     trials: int = parameter(5, at_least=1, unit="trials", help="problems of each race")
     steps: int = parameter(1000, at_least=10, unit="updates", help="updates of every run")
-    rates_per_decade: int = parameter(4, at_least=1, help="learning rates from 0.01 to 100")
+    rates_per_decade: int = parameter(
+        4, at_least=1, at_most=64, help="learning rates from 0.01 to 100"
+    )
     instances: int = parameter(40, at_least=1, unit="trials", help="random instances of a lemma")
     samples: int = parameter(
         16, at_least=1, unit="points", help="points of a ball at which a Hessian is taken"

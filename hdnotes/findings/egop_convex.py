@@ -119,13 +119,31 @@ def summary(results: Any, objective: str) -> list[list[str]]:
 
 
 def beyond(results: Any, objective: str, method: str) -> tuple[float, pd.Series, pd.Series]:
-    """Return the rate after the original's best, and how trials end with it in both systems."""
+    """Return the rate after the original's best, and how trials end with it in both systems.
+
+    Not a number and nothing where the best is the last of the grid.
+    """
     table = ends(results, objective)
     own = table[table.method.eq(method)]
     best = rate_of(results, objective, (method, "original"))
     rate = float(own.learning_rate[own.learning_rate.gt(best)].min())
-    end = own[own.learning_rate.eq(rate)].set_index("coordinates").suboptimality
-    return rate, end["original"], end["EGOP"]
+    end = own[own.learning_rate.eq(rate)]
+    original, turned = (end.suboptimality[end.coordinates.eq(c)] for c in ("original", "EGOP"))
+    return rate, original, turned
+
+
+def told_beyond(results: Any, objective: str, method: str) -> str:
+    """Say how a method ends one step of the grid above its best rate in original coordinates."""
+    rate, original, turned = beyond(results, objective, method)
+    if math.isnan(rate):
+        return (
+            f"On {objective} {method} has its best rate in original coordinates at the grid's end."
+        )
+    return (
+        f"One step of the grid above its best rate in original coordinates, at {rate:g}, {method} "
+        f"ends on {objective} at a suboptimality of {quoted(original)} there and of "
+        f"{quoted(turned)} in EGOP coordinates."
+    )
 
 
 def larger_rate(results: Any, objective: str, method: str) -> float:

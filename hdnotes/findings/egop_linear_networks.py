@@ -127,6 +127,16 @@ def lowest(results: Any) -> dict[str, str]:
     return {name: median[name].idxmin() for name in ADAPTIVE}
 
 
+def told_losses(results: Any) -> str:
+    """Say the adaptive methods' median final losses at their rates, the lowest first."""
+    table = tuned(results)
+    median = table[table.method.isin(ADAPTIVE)].groupby(["method", "coordinates"]).final_loss
+    return "; ".join(
+        f"{method}, {system} {number(float(loss))}"
+        for (method, system), loss in median.median().sort_values().items()
+    )
+
+
 def catching_up(results: Any, method: str) -> pd.Series:
     """Return the share of the epochs after which EGOP coordinates pass the original ones' end.
 

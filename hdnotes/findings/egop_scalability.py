@@ -334,8 +334,10 @@ def _most(share: pd.Series) -> Word:
 
 
 def _leading_suffice(table: pd.DataFrame, method: str) -> tuple[Word, str]:
-    rows = sweep(table)
-    k = int(rows["rank"][rows["rank"] <= dimension(table) / 4].max())
+    ranks = [int(k) for k in sweep(table)["rank"] if k <= dimension(table) / 4]
+    if not ranks:
+        raise Missing("a quarter as many leading vectors as parameters, or fewer,")
+    k = max(ranks)
     found = {c: kept(table, method, basis="leading", rank=k, complement=c) for c in COMPLEMENTS}
     words = ", ".join(f"{COMPLEMENTS[c]} {quoted(share)}" for c, share in found.items())
     return together(*map(_most, found.values())), (

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hdnotes.claims import Claim, Verdict, above, below, quoted, within
+from hdnotes.claims import Claim, Verdict, Word, above, below, quoted, within
 from hdnotes.claims import together as all_of
 from hdnotes.experiments.egop_spectra import DIGITS_PARAMETERS, WIDTHS, XAVIER
 from hdnotes.wording import number
@@ -93,9 +93,14 @@ def at_law(table: pd.DataFrame, law: str, inputs: str = "raw") -> pd.DataFrame:
     return table[(table.rho == law) & (table.inputs == inputs)]
 
 
+def standard_law(table: pd.DataFrame) -> str:
+    """Return Fig. 2's rho = N(0, 1), or the first law there is where that was not run."""
+    return STANDARD if STANDARD in set(table.rho) else laws(table)[0]
+
+
 def standard(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of Fig. 2's rho = N(0, 1), or of the first law there is."""
-    return at_law(table, STANDARD if STANDARD in set(table.rho) else laws(table)[0])
+    """Return the rows of `standard_law`."""
+    return at_law(table, standard_law(table))
 
 
 def at_index(spectrum: pd.DataFrame, k: int) -> pd.Series:
@@ -214,13 +219,40 @@ def scales(samples: pd.DataFrame) -> dict[tuple[str, str], str]:
     }
 
 
+def told_steps(results: Any) -> str:
+    """Return where the standard law's spectrum falls most in either window, median, in words."""
+    found = standard(steps(results))
+    places = (number(found[found.estimate == e][c].median(), 3) for e, c in _PLACES)
+    return " and ".join(places)
+
+
+def told_shelves(results: Any) -> str:
+    """Say on which data the shelves stand where units and classes are counted, by the claims."""
+    verbs = {
+        "holds": "stand",
+        "partly": "stand in part",
+        "fails": "do not stand",
+        "undecided": "are not seen to stand",
+    }
+    parts = [f"on the digits they {verbs[_arithmetic(results).verdict]} there (hd-4-b)"]
+    if "Fashion" in set(results.table("block_symmetric").data):
+        found = verbs[_fashion_arithmetic(results).verdict]
+        parts.append(f"on Fashion-MNIST they {found} there (hd-4-c)")
+    return (
+        "Shelves are predicted where hidden units and classes are counted, if one direction of the "
+        f"images is long: {', '.join(parts)}."
+    )
+
+
 # --- the claims ----------------------------------------------------------------------------------
 
 NOTHING = Verdict("undecided", "These results hold no runs of it.")
 
 
 def _decays(results: Any) -> Verdict:
-    """Fig. 2: strong decay."""
+    """Fig. 2: strong decay, of the law that the figure has."""
+    if standard_law(results.table("spectrum")) != STANDARD:
+        return NOTHING
     share = at_index(standard(results.table("spectrum")), 100)
     ranks = standard(results.table("summary")).query("estimate == 'plain'").stable_rank
     return Verdict(
@@ -389,7 +421,8 @@ def _standardised(results: Any) -> Verdict:
 def _layers_differ(results: Any) -> Verdict:
     """Fig. 7: W1 decays far more than W2."""
     table = block_summary(results)
-    words, parts = [], []
+    words: list[Word] = ["undecided"] * (table.data.nunique() < len(WIDTHS))
+    parts = []
     for data, rows in table.groupby("data", sort=False):
         both = rows.pivot(index="trial", columns="layer", values=["tenth", "rank_share"])
         tenth, share = (both[c] for c in ("tenth", "rank_share"))
@@ -478,6 +511,8 @@ def _free_choice(results: Any) -> Verdict:
 def _fewer_gradients(results: Any) -> Verdict:
     """Ours: the symmetry is worth gradients."""
     table = basis_ratios(results)
+    if table.fraction.nunique() < 2:
+        return Verdict("undecided", "There is one $M/d$: no few gradients beside many.")
     words = [below(rows.ratio, 1) for fraction, rows in table.groupby("fraction") if fraction < 1]
     few, many = (table[table.fraction == f] for f in table.fraction.agg(["min", "max"]))
     both = few.set_index("trial").symmetric / many.set_index("trial").plain

@@ -72,10 +72,11 @@ def steepest(table: pd.DataFrame, axes: str = "random") -> pd.DataFrame:
 
 
 def slopes(table: pd.DataFrame, x: str, y: str, by: Iterable[str]) -> list[float]:
-    """Return the slope of log y on log x of each group."""
+    """Return the slope of log y on log x of each group in which x varies."""
     return [
         float(np.polyfit(np.log(rows[x]), np.log(rows[y]), 1)[0])
         for _, rows in table.groupby(list(by))
+        if rows[x].nunique() > 1
     ]
 
 
@@ -243,7 +244,7 @@ def _gain(results: Any, column: str, power: float, wording: str) -> Verdict:
         f"measured over predicted at $d = {over.d.max()}$: {told} (asked at the largest $p$: 0.5 "
         f"to 2). At least as much as predicted at $p = {', '.join(least) or 'none'}$, within a "
         f"factor of 2 of it at $p = {', '.join(exact) or 'none'}$. Slope of log measured on log "
-        f"predicted: {quoted(slope)} (asked: 0.75 to 1.25).",
+        f"predicted: {quoted(slope) if slope else 'none, one $p$ was run'} (asked: 0.75 to 1.25).",
     )
 
 
@@ -304,12 +305,30 @@ def suspects(results: Any) -> str:
             "holds": "which explains it",
             "fails": "which does not explain it",
         }.get(within(found[-1], 0.75, 1.25), "which leaves it open")
+        if not found[0]:
+            return "One $p$ was run, so there is none."
         one, two, three = map(quoted, found)
         parts.append(
             rf"{at} it is {one} on $\mathrm{{sr}}/(\beta d)$ with $c = 1$, {two} with "
             rf"$c = \lVert\theta^*\rVert$ and {three} on the exact ratio, {explained}."
         )
     return " ".join(parts)
+
+
+def told_flat(table: pd.DataFrame) -> str:
+    """Say what a flat spectrum gains, exact and by the guide; nothing unless it is one of several.
+
+    Parameters
+    ----------
+    table : as `gains` returns it
+    """
+    near = decays_of(table)
+    flat = near[near.decay == 0]
+    if flat.empty or len(flat) == len(near):
+        return ""
+    return (
+        f"; at $p = 0$, where nothing can be gained, {quoted(flat.exact)} and {quoted(flat.factor)}"
+    )
 
 
 def first_norms(results: Any) -> pd.Series:
@@ -326,15 +345,16 @@ def first_norms(results: Any) -> pd.Series:
 def _reach(results: Any) -> Verdict:
     """Ours: how much of sr/(beta d)'s error is that rho does not reach the optimum."""
     table = gains(results)
-    flat = table[(table["axes"] == "random") & (table.d == table.d.max())]
-    flat = flat[flat.decay == flat.decay.min()]
+    flat = table[(table["axes"] == "random") & (table.d == table.d.max()) & (table.decay == 0)]
+    if flat.empty:
+        return Verdict("undecided", "No flat spectrum, $p = 0$, was run.")
     off = flat.assign(off=abs(np.log(flat.factor / flat.exact))).pivot(
         index="trial", columns="arm", values="off"
     )
     near, far = (np.exp(off[arm]) for arm in ARMS)
     return Verdict(
         below(near / far, 1),
-        rf"At $p = {flat.decay.min():g}$, where no basis helps, $\mathrm{{sr}}/(\beta d)$ is off "
+        r"At $p = 0$, where no basis helps, $\mathrm{sr}/(\beta d)$ is off "
         rf"the exact ratio by a factor {quoted(near)} with $c = \lVert\theta^*\rVert$ and by "
         f"{quoted(far)} with $c = 1$.",
     )

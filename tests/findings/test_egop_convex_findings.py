@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hdnotes.experiments import egop_convex as experiment
 from hdnotes.experiments.egop_convex import COORDINATES, LEVELS, OBJECTIVES
+from hdnotes.experiments.parameters import ParameterError, resolve
 from hdnotes.findings import egop_convex as findings
 
 METHODS = ("Adam", "Adagrad", "Adagrad, preset", "GD", "GD + momentum")
@@ -183,6 +185,22 @@ def test_gradient_descent_is_drawn_at_the_rate_that_gives_its_step():
     table = made().table("ends").query("objective == 'least squares'")
     found = findings.descent_as_preset(table)
     assert found.learning_rate.tolist() == pytest.approx([math.sqrt(0.1), 10 * math.sqrt(0.1)])
+
+
+def test_no_rate_is_beyond_the_last_of_the_grid():
+    higher = made(lambda objective, method, system, rate: 0.01 if rate == HIGH else 1)
+    told = findings.told_beyond(higher, "log-sum-exp", findings.PRESET)
+    assert told.endswith("at the grid's end.")
+    assert "at 10, Adagrad, preset ends" in findings.told_beyond(
+        made(), "log-sum-exp", findings.PRESET
+    )
+
+
+def test_labels_that_tend_to_have_no_logistic_minimum_are_refused():
+    with pytest.raises(ParameterError, match=r"samples = 48 .* logistic_d = 12; .* at least 60"):
+        resolve(experiment, "smoke", {"samples": 48, "logistic_d": 12})
+    resolve(experiment, "smoke", {"samples": 60, "logistic_d": 12})
+    resolve(experiment, "quick", {"samples": 100, "d": 10})  # what the page proposes
 
 
 def test_beyond_the_best_rate_is_the_next_of_the_grid():

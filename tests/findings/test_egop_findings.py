@@ -80,6 +80,11 @@ def verdict(claim_id: str, tables: dict[str, pd.DataFrame]) -> str:
     return claim.test(results(tables)).verdict
 
 
+def claim_evidence(claim_id: str, tables: dict[str, pd.DataFrame]) -> str:
+    (claim,) = [claim for claim in egop.CLAIMS if claim.id == claim_id]
+    return claim.test(results(tables)).evidence
+
+
 def scale(tables, name, where, column, factor):
     table = tables[name]
     rows = table.eval(where) if where else slice(None)
@@ -192,6 +197,53 @@ def test_where_egop_coordinates_harm_is_told():
     told = egop.harm_words(results(tables))
     assert "coordinates: Adagrad at $p = 1$; Adam at $p = 1$." in told
     assert [row[0] for row in egop.losses_by_decay(results(tables))] == ["0", "1", "2"]
+
+
+def test_what_is_said_of_the_help_follows_the_losses():
+    tables = made_to_theory()
+    assert "EGOP coordinates lower the final loss" in egop.told_help(results(tables))
+    scale(tables, "headline", "coordinates == 'EGOP'", "final_loss", 1e9)
+    assert "EGOP coordinates do not lower the final loss" in egop.told_help(results(tables))
+
+
+def test_losses_of_rounding_are_equal():
+    tables = made_to_theory()
+    runs = tables["headline"]
+    for coordinates, loss in (("original", 1e-33), ("EGOP", 0.0)):
+        runs.loc[(runs.method == "GD") & (runs.coordinates == coordinates), "final_loss"] = loss
+    assert verdict("d4-1-c", tables) == "holds"
+
+
+def test_one_decay_has_no_order():
+    tables = made_to_theory()
+    for name in ("headline", "headline_spectrum"):
+        tables[name] = tables[name][tables[name].decay == 2.0]
+    assert verdict("d4-3-e", tables) == "undecided"
+    assert egop.told_orders(results(tables)) == ""
+
+
+def test_only_without_decay_is_nothing_to_gain():
+    tables = made_to_theory()
+    for name in ("headline", "headline_spectrum"):
+        tables[name] = tables[name][tables[name].decay > 0.0]
+    assert verdict("d4-3-e", tables) == "holds"
+    assert "$p = 0$" not in claim_evidence("d4-3-e", tables)
+
+
+@pytest.mark.parametrize(("per_dimension", "count"), [(2.0, 512), (0.01, 3)])
+def test_the_gradients_of_the_basis_are_counted_as_they_are_drawn(per_dimension, count):
+    tables = made_to_theory()
+    tables["headline_spectrum"]["gradients_per_dimension"] = per_dimension
+    assert egop.gradients(results(tables)) == count
+
+
+def test_a_basis_that_took_fewer_gradients_than_a_run_is_not_called_dear():
+    told = [egop.told_price(m, 1000) for m in (999, 1000, 1001)]
+    assert [words.split(", ")[1].split(" the ")[0] for words in told] == [
+        "fewer than",
+        "as many as",
+        "more than",
+    ]
 
 
 def test_a_flat_spectrum_is_no_decay():

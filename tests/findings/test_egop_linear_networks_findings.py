@@ -161,3 +161,10 @@ def test_a_rate_at_an_edge_is_told():
     change = scaled(1e-2, method="SGD", learning_rate=10.0)
     assert "best rate of SGD is at the edge" in claim.test(made(change)).evidence
     assert "edge" not in claim.test(made()).evidence
+
+
+def test_what_is_said_of_the_bases_follows_their_losses():
+    told = findings.told_losses(made()).split("; ")
+    assert told[0].startswith(("Adam, EGOP", "Adam, block"))
+    told = findings.told_losses(made(scaled(1e12, coordinates="EGOP"))).split("; ")
+    assert told[-1].startswith("Adagrad, EGOP")

@@ -194,3 +194,23 @@ def test_the_first_basis_keeps_a_share_of_the_gain_in_orders_of_magnitude() -> N
 def test_the_price_is_what_was_trained_and_all_that_was_computed() -> None:
     assert findings.price(made(), "Adam, EGOP", "digits") == (10, 35)
     assert findings.at_edge(made()) == []
+
+
+@pytest.mark.parametrize("arms", [("Adam", "Adam, EGOP"), ("Adam", "SOAP")])
+def test_nothing_is_said_of_ways_that_were_not_run(arms) -> None:
+    results = made(without=set(LOSS) - set(arms))
+    verdicts(results)
+    assert findings.told_kept(results) == ""
+    told = findings.told_estimates(results)
+    assert told.startswith("One estimate takes") if "Adam, EGOP" in arms else told == ""
+    assert findings.told_medians(findings.intervals(results, "GaLore"), ["arm"]) == "none was run"
+
+
+def test_what_soap_keeps_and_an_estimate_costs_is_said_of_either_problem() -> None:
+    told = findings.told_kept(made()), findings.told_estimates(made())
+    assert all("on the linear network" in one and "on the digits" in one for one in told)
+
+
+def test_each_problem_has_its_own_last_epoch() -> None:
+    table = pd.DataFrame({"problem": ["a", "a", "b", "b"], "epoch": [0, 2, 0, 4]})
+    assert findings.at_end(table).tolist() == [False, True, False, True]

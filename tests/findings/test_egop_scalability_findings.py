@@ -293,3 +293,10 @@ def test_the_reference_rank_and_the_rate_are_read_off_the_results():
     assert findings.best_rate(findings.large_ends(results)) == 0.004
     assert findings.cliff(results) == 41
     assert findings.smallest_rank(findings.ends(results).query("method == 'Adam'"), "Adam") == RANK
+
+
+def test_ranks_that_are_no_few_leave_their_claims_undecided():
+    few = {label for label in GOOD if label[0] == "leading"}
+    many = {("leading", 1000, c, ALL): 0.1 for c in ("axes", "random")}
+    losses = {label: loss for label, loss in GOOD.items() if label not in few} | many
+    assert verdicts(made(ends=lambda table: runs(losses)))["d4-5-a"] == "undecided"

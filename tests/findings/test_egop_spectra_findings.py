@@ -198,3 +198,37 @@ def test_falls_of_the_blocks_are_in_decades():
     assert falls["digits", "1"] == pytest.approx(9.9)
     assert egop_spectra.told_falls(results, "1", 0.1) == "2.0 (Fashion) and 2.0 (digits)"
     assert egop_spectra.least_alive(results)["digits"] == pytest.approx(300**-0.1)
+
+
+def without(tables, name, where):
+    """Return the tables with the rows of one of them, or of all that know the column, left out."""
+    return {n: t.query(f"not ({where})") if n in name else t for n, t in tables.items()}
+
+
+LAW_TABLES = ("spectrum", "symmetric", "summary", "leading")
+
+
+def test_fig_2s_claim_is_not_decided_by_another_law():
+    tables = without(made_to_the_text(), LAW_TABLES, "rho == 'N(0, 1²)'")
+    assert egop_spectra.standard_law(tables["spectrum"]) == "N(0, 10²)"
+    assert verdict("d4-4-c", tables) == "undecided"
+
+
+def test_a_claim_on_both_data_sets_needs_both():
+    tables = without(made_to_the_text(), ("block_symmetric",), "data == 'Fashion'")
+    assert verdict("d4-c1-c", tables) == "undecided"
+
+
+def test_one_number_of_gradients_is_no_comparison_of_few_and_many():
+    tables = without(made_to_the_text(), ("samples",), "fraction == 0.1")
+    assert verdict("hd-4-h", tables) == "undecided"
+
+
+def test_nothing_is_said_of_a_data_set_that_was_not_run():
+    tables = made_to_the_text()
+    told = egop_spectra.told_shelves(SimpleNamespace(table=lambda name: tables[name]))
+    assert "on the digits they stand there" in told
+    assert "Fashion-MNIST they stand there" in told
+    tables = without(tables, ("block_symmetric",), "data == 'Fashion'")
+    told = egop_spectra.told_shelves(SimpleNamespace(table=lambda name: tables[name]))
+    assert "Fashion" not in told

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hdnotes.experiments import egop_theory as experiment
+from hdnotes.experiments.parameters import ParameterError, resolve
 from hdnotes.findings import egop_theory
 
 TRIALS = range(6)
@@ -233,3 +235,32 @@ def test_the_first_gradient_is_one_vector_in_two_coordinates():
     rate = RATES.min()
     expected = (1 / rate + DECAYS[2.0] * rate) / (1 / rate + rate)
     assert found.tolist() == pytest.approx([expected] * len(TRIALS))
+
+
+def only(tables, decay):
+    """Return the tables with the races of one decay."""
+    races = ("paths", "problems")
+    return {n: t[t.decay == decay] if n in races else t for n, t in tables.items()}
+
+
+@pytest.mark.parametrize("decay", [0.0, 1.0])
+def test_one_decay_has_no_slope_and_breaks_nothing(decay):
+    tables = only(made_to_theory(), decay)
+    for claim in egop_theory.CLAIMS:
+        assert verdict(claim.id, tables) in ("holds", "undecided"), claim.id
+    told = egop_theory.suspects(SimpleNamespace(table=tables.get))
+    assert told == "One $p$ was run, so there is none."
+
+
+def test_what_is_said_of_a_flat_spectrum_needs_one():
+    tables = made_to_theory()
+    flat = egop_theory.told_flat(egop_theory.gains(SimpleNamespace(table=tables.get)))
+    assert flat.startswith("; at $p = 0$, where nothing can be gained, 1.0 (1.0 to 1.0)")
+    tables = only(tables, 1.0)  # and of p = 0 alone the sentence before has told
+    assert egop_theory.told_flat(egop_theory.gains(SimpleNamespace(table=tables.get))) == ""
+    assert verdict("hd-4-j", tables) == "undecided"
+
+
+def test_a_grid_of_rates_too_fine_to_run_is_refused():
+    with pytest.raises(ParameterError, match="rates_per_decade = 1000000 .* at most 64"):
+        resolve(experiment, "smoke", {"rates_per_decade": 1_000_000})
