@@ -31,6 +31,7 @@ from hdnotes.experiments.parameters import parameter
 from hdnotes.experiments.students import (
     draw_problem,
     epochs,
+    require_batches,
     start_names,
     steps_an_epoch,
     train_students,
@@ -71,7 +72,7 @@ class Parameters:
     changes_alpha: float = parameter(
         2.5, above=0, unit="samples per p", help="where SGD's gradients change beside P-SGD's"
     )
-    data_sets: int = parameter(4, at_least=2, help="data sets of each point")
+    data_sets: int = parameter(4, at_least=2, at_most=1000, help="data sets of each point")
     starts: int = parameter(5, at_least=1, unit="trials", help="starts on each data set")
     epochs_factor: float = parameter(
         400, above=0, unit="epochs", help="epochs of P-SGD that are recorded, over log2(p + 1)"
@@ -81,6 +82,9 @@ class Parameters:
     batch_fraction: float = parameter(0.5, above=0, at_most=0.9, help="b of P-SGD")
     persistence: float = parameter(2.0, above=0, help="tau of P-SGD")
     momentum: float = parameter(0.9, above=0, at_most=0.999, help="where there is momentum")
+
+    def __post_init__(self) -> None:
+        require_batches(self, "features", "alphas", "control_alphas", "changes_alpha")
 
 
 PROFILES: dict[str, dict[str, Any]] = {

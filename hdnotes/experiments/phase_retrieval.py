@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from hdnotes.experiments.parameters import parameter
-from hdnotes.experiments.students import alike, curve_point, final_errors, grouped, held_bytes
+from hdnotes.experiments.students import (
+    alike,
+    curve_point,
+    final_errors,
+    grouped,
+    held_bytes,
+    require_batches,
+)
 from hdnotes.store.sweep import Joint
 
 NAME = "phase_retrieval"
@@ -55,9 +62,9 @@ class Parameters:
     rate_alphas: tuple[float, ...] = parameter(
         (2.0, 2.5, 3.0, 4.0), above=0, unit="samples per p", help="of Figure 4.3"
     )
-    data_sets: int = parameter(4, at_least=1, help="data sets of each point")
+    data_sets: int = parameter(4, at_least=1, at_most=1000, help="data sets of each point")
     near_data_sets: int = parameter(
-        8, at_least=1, help="the same in Figure 4.1 near the source's 50 % points"
+        8, at_least=1, at_most=1000, help="the same in Figure 4.1 near the source's 50 % points"
     )
     starts: int = parameter(5, at_least=1, unit="trials", help="starts on each data set")
     epochs_factor: float = parameter(
@@ -76,6 +83,12 @@ class Parameters:
     check_alpha: float = parameter(
         4.0, above=0, unit="samples per p", help="where the source's own ways are tried"
     )
+
+    def __post_init__(self) -> None:
+        require_batches(
+            self, "features", "persistent_alphas", "alphas", "rate_alphas", "check_alpha"
+        )
+        require_batches(self, "sizes", "persistent_alphas", "alphas")
 
 
 PROFILES: dict[str, dict[str, Any]] = {

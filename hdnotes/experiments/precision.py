@@ -13,7 +13,7 @@ import pandas as pd
 from hdnotes import devices
 from hdnotes.experiments import phase_retrieval
 from hdnotes.experiments.parameters import parameter
-from hdnotes.experiments.students import curve_point, held_bytes, learning_curves
+from hdnotes.experiments.students import curve_point, held_bytes, learning_curves, require_batches
 
 NAME = "precision"
 VERSION = 1
@@ -43,6 +43,9 @@ class Parameters:
     epochs_factor: float = parameter(
         500, above=0, unit="epochs", help="a run's budget over log2(p + 1)"
     )
+
+    def __post_init__(self) -> None:
+        require_batches(self, "features", "alphas")
 
 
 PROFILES: dict[str, dict[str, Any]] = {

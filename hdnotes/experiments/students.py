@@ -142,6 +142,30 @@ def grouped(
         yield {**shared, "first_set": first, "sets": min(size, sets - first)}
 
 
+def require_batches(p: Any, features: str, *alphas: str) -> None:
+    """Refuse parameters with which a batch holds no sample.
+
+    Parameters
+    ----------
+    p : a chapter's parameters
+    features, alphas : names of its sizes and of its sample complexities, one or more of each
+
+    Raises
+    ------
+    ValueError
+        If there is such a batch.
+    """
+    size = int(np.min(getattr(p, features)))
+    fraction = getattr(p, "batch_fraction", 1.0)
+    for name in alphas:
+        alpha = float(np.min(getattr(p, name)))
+        if int(fraction * sample_count(alpha, size)) < 1:
+            raise ValueError(
+                f"{name} = {alpha:g} is not allowed; with {features} = {size} it must be at least "
+                f"{ceil(1 / fraction) / size:g}, so that a batch holds a sample."
+            )
+
+
 def alike(cell: Mapping[str, Any]) -> Hashable:
     """Return what cells have to share to be trained together."""
     return repr(sorted((name, value) for name, value in cell.items() if name not in OWN))

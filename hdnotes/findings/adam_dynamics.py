@@ -379,6 +379,22 @@ def recovering(results: Any) -> list[str]:
     return [str(name) for name in share.sort_values(ascending=False).index if share[name] > 0.5]
 
 
+def left_out(methods: Iterable[str], full_methods: Iterable[str]) -> str:
+    """Say which methods were to be given all samples but run not at all, if there are any.
+
+    Examples
+    --------
+    >>> left_out(("Lion",), ("SGD", "Adam"))
+    'Adam was not given all samples at once, as it is not among the methods of the race.'
+    """
+    curves = {method for method, batches in CURVES if batches == "full"}
+    return " ".join(
+        f"{name} was not given all samples at once, as it is not among the methods of the race."
+        for name in full_methods
+        if name not in {*methods, *curves}
+    )
+
+
 def _stuck(results: Any) -> Verdict:
     """Test hd-dy-c: tuned, Adam on shuffled halves fails as a rule."""
     table = at_home(results)
@@ -416,8 +432,8 @@ def _batches_matter(results: Any) -> Verdict:
 
 
 def _signed(values: Iterable[float]) -> str:
-    low, middle, high = (f"{one:+.2f}".replace("-", "−") for one in median_interval(values))
-    return f"{middle} ({low} to {high})"
+    low, middle, high = (f"{one:+.2f}" for one in median_interval(values))
+    return f"{middle} ({low} to {high})".replace("-", "−").replace("inf", "∞")
 
 
 def _as_good(results: Any) -> Verdict:

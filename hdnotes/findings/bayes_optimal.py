@@ -16,6 +16,7 @@ from hdnotes.experiments.bayes_optimal import (
     ABSOLUTE,
     DESCENT,
     GAMP,
+    LONGER,
     METHODS,
     PATH_BEGINNING,
     PROBLEMS,
@@ -172,15 +173,38 @@ def dispersion(table: pd.DataFrame) -> Dispersion:
 
 
 def longer(results: Any) -> pd.DataFrame:
-    """Return the share that GD recovers with its budget and with four times it, by alpha."""
-    more = runs(results, kind="budget")
+    """Return the share that GD recovers with its budget and with four times it, by p and alpha."""
     plain = runs(results)
-    plain = plain[plain.method.eq(DESCENT) & plain.p.eq(more.p.iloc[0])]
-    shares = {
-        name: table.groupby("alpha").recovered.mean()
-        for name, table in (("budget", plain), ("longer", more))
-    }
+    both = {"budget": plain[plain.method.eq(DESCENT)], "longer": runs(results, kind="budget")}
+    shares = {name: table.groupby(["p", "alpha"]).recovered.mean() for name, table in both.items()}
     return pd.DataFrame(shares).dropna()
+
+
+def longer_words(results: Any) -> str:
+    """Say what four times the steps change, at the sample complexities that got them."""
+    table = longer(results)
+    if not len(table):
+        low, high = LONGER
+        return f"More are given from {low:g} to {high:g} only, where none of these runs is."
+    (size,) = table.index.unique("p")
+    changes = ", ".join(
+        f"{100 * row.budget:.0f} → {100 * row.longer:.0f} % at {alpha:g}"
+        for (_, alpha), row in table.iterrows()
+    )
+    return (
+        f"With four times as many the share it recovers changes as follows (p = {size}): {changes}."
+    )
+
+
+def dispersion_words(table: pd.DataFrame) -> str:
+    """Say how much the counts of input matrices vary, and how much is usual."""
+    spread, usual = dispersion(table)
+    if not np.isfinite(spread):
+        return "how much the counts vary between matrices, these runs cannot tell"
+    return (
+        f"between matrices the counts vary {spread:.2f} times as much as independent counts would, "
+        f"where 1 ± {usual:.2f} is usual"
+    )
 
 
 # --- the claims ----------------------------------------------------------------------------------

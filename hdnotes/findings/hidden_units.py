@@ -38,7 +38,7 @@ from hdnotes.findings.success import (
     listed,
     scale_of,
 )
-from hdnotes.measures.crossings import ratio
+from hdnotes.measures.crossings import Crossing, ratio
 from hdnotes.reference import points
 from hdnotes.wording import number
 
@@ -115,16 +115,15 @@ def published(name: str) -> pd.DataFrame:
 
 def two_unit_orders(results: Any) -> str:
     """Say in which order the curves of the figure's panels rise."""
-    without, with_it = map(", ".join, success.by_momentum(crossings(two_units(results))))
+    without, with_it = map(success.rising, success.by_momentum(crossings(two_units(results))))
     return f"no momentum: {without}; Nesterov momentum: {with_it}"
 
 
 def last_words(results: Any) -> str:
     """Say where P-SGD is last in the figure, and how many times its batch is renewed in a run."""
-    orders = success.by_momentum(crossings(two_units(results)))
-    behind = [names[-1] for names in orders if names and names[-1].startswith("P-SGD")]
+    behind = [one for one in success.by_momentum(crossings(two_units(results))) if _last(one)]
     if not behind:
-        return "P-SGD is not the last of the three here."
+        return "P-SGD is not seen to be the last of the three here."
     (cell, *_) = [cell for cell in results.cells if cell["batches"] == "persistent"]
     stay = cell["batch_fraction"] * cell["persistence"] / (1 - cell["batch_fraction"])
     stay /= cell["learning_rate"] * steps_an_epoch("persistent", cell["batch_fraction"])
@@ -137,6 +136,12 @@ def last_words(results: Any) -> str:
         f"and in the thesis {budgets[1] / stay:.0f} times. Whether time is all that P-SGD lacks, "
         "longer runs have to say."
     )
+
+
+def _last(found: dict[str, Crossing]) -> bool:
+    """Tell whether P-SGD is the last, where the place of each is known."""
+    names = success.in_order(found)
+    return 0 < len(found) == len(names) and names[-1].startswith("P-SGD")
 
 
 def _said(at: Base) -> bool:
@@ -559,6 +564,15 @@ def exponents(results: Any) -> pd.DataFrame:
 def tails(results: Any) -> pd.DataFrame:
     """Return the learning curves of the runs that nothing stopped, narrow ones first."""
     return _curves(results, "tail").sort_values(["hidden", "epoch"], kind="stable")
+
+
+def tail_words(table: pd.DataFrame) -> str:
+    """Say what the figure of these shows, for a reader who cannot see it."""
+    one = "One unit drops to the rounding error; those" if 1 in set(table.hidden) else "Those"
+    return (
+        f"Test error by epoch on two logarithmic axes. {one} with more units become straight lines "
+        "parallel to the guide."
+    )
 
 
 def inverse_square(table: pd.DataFrame) -> pd.DataFrame:

@@ -23,13 +23,14 @@ from hdnotes.findings.success import (
     claim,
     crossings,
     listed,
+    rising,
     runs,
     source_crossings,
 )
 from hdnotes.measures import crossings as success_curves
 from hdnotes.measures.crossings import Crossing, ratio
 
-#: Pairs of which P-SGD has to finish within its record before the record's end can be judged.
+#: Pairs of runs that are needed before two noises can be compared.
 ENOUGH = 20
 #: What is called much more, as a factor.
 MUCH = 2.0
@@ -98,7 +99,7 @@ def stopped_early(results: Any) -> str:
 
 def orders(results: Any) -> str:
     """Say in which order the curves of the figure rise, without momentum and with it."""
-    without, with_it = map(", ".join, by_momentum(crossings(figure_methods(results))))
+    without, with_it = map(rising, by_momentum(crossings(figure_methods(results))))
     return f"without momentum {without}; with momentum {with_it}"
 
 
@@ -203,7 +204,8 @@ def difference(table: pd.DataFrame, first: str, second: str) -> Crossing:
     """Return how much likelier success is with the first noise, and its interval (90 %).
 
     The same starts on the same data are compared; the interval is that of a bootstrap which draws
-    whole data sets, at each alpha from those that are there.
+    whole data sets, at each alpha from those that are there. With fewer than `ENOUGH` pairs it is
+    all that there can be, as a bootstrap of a few would be too sure of itself.
 
     Raises
     ------
@@ -215,6 +217,9 @@ def difference(table: pd.DataFrame, first: str, second: str) -> Crossing:
     pairs = pd.DataFrame({"a": a, "b": b}).dropna().astype(float)
     if not len(pairs) or (pairs.to_numpy() == pairs.to_numpy()[0, 0]).all():
         raise KeyError("differences")
+    middle = float((pairs.a - pairs.b).mean())
+    if len(pairs) < ENOUGH:
+        return Crossing(-1.0, middle, 1.0)
     by_set = (pairs.a - pairs.b).groupby(["alpha", "set"]).agg(["sum", "size"])
     numbers, total, count = np.random.default_rng(0), np.zeros(REPEATS), np.zeros(REPEATS)
     for _, rows in by_set.groupby("alpha"):
@@ -222,12 +227,13 @@ def difference(table: pd.DataFrame, first: str, second: str) -> Crossing:
         total += rows["sum"].to_numpy()[drawn].sum(1)
         count += rows["size"].to_numpy()[drawn].sum(1)
     low, high = np.quantile(total / count, [0.05, 0.95])
-    return Crossing(float(low), float((pairs.a - pairs.b).mean()), float(high))
+    return Crossing(float(low), middle, float(high))
 
 
 def _percent(gain: Crossing) -> str:
     low, middle, high = map(_points, gain)
-    return f"{middle} percentage points ({low} to {high})"
+    known = f"{low} to {high}" if gain.high - gain.low < 2 else f"{ENOUGH} pairs are needed"
+    return f"{middle} percentage points ({known})"
 
 
 def _points(share: float) -> str:

@@ -153,6 +153,20 @@ def size_orders(results: Any) -> list[str]:
     ]
 
 
+def lead(results: Any, threshold: float) -> str:
+    """Say how far from a line the method crosses that needs the fewest samples, if that is known.
+
+    Of the others it has to be known that they cross farther right.
+    """
+    found = crossings(figure_methods(results))
+    first, *_ = [*in_order(found), *found]
+    at, others = found[first].middle, [one for one in found.values() if not 0 < one.middle < inf]
+    if not 0 < at < inf or any(one.low < at for one in others):
+        return ""
+    times = ratio(found[first], Crossing(threshold, threshold, threshold))
+    return f"{first}, which needs the fewest samples here, crosses 50 % at {times} times that line."
+
+
 def rate_order(results: Any) -> str:
     """Say where each line of the figure of learning rates starts and ends, by momentum."""
     found, parts = _rate_crossings(results), []
@@ -437,13 +451,15 @@ def _switches(results: Any) -> Verdict:
         for one, two in pairwise(factors):
             steps[f"{said}, from {one:g} to {two:g}:"] = gain = ratio(at[two], at[one])
             words.append(between(gain, 1 / EQUAL, inf))
-        tried = ", ".join(f"{factor:g}" for factor in factors)
-        best.append(f"{said} at {in_order(at)[0]} of {tried}")
+        if len(known := in_order(at)) == len(at):
+            tried = ", ".join(f"{factor:g}" for factor in factors)
+            best.append(f"with {said} at {known[0]} of {tried}")
     return Verdict(
         together(*words),
         "Crossing after a growth of the switch rate over that before, by factor on the text's "
-        f"(asked: above {1 / EQUAL:.2f}): {listed(steps, words)}. The fewest "
-        f"samples are needed with {'; with '.join(best)}.",
+        f"(asked: above {1 / EQUAL:.2f}): {listed(steps, words)}."
+        + f" The fewest samples are needed {'; '.join(best)}."
+        * bool(best),
     )
 
 

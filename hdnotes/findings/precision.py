@@ -4,6 +4,8 @@ A pair is one student, that is one data set and start, trained twice. Shares are
 by data set, as starts on one are not independent.
 """
 
+from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import pandas as pd
@@ -12,6 +14,8 @@ from hdnotes.claims import Claim, Verdict, above, median_interval, quoted, share
 from hdnotes.findings.success import runs
 from hdnotes.wording import number
 
+#: The arithmetic that others are compared with.
+USUAL = {"products": "float32", "machine": "cpu"}
 STUDENT = ["method", "alpha", "set", "start"]
 #: Shares nearer than this are called equal.
 CLOSE = 0.05
@@ -47,9 +51,34 @@ def pairs(results: Any, **other: str) -> pd.DataFrame:
     ``other`` names products or machine; the columns that end in ``_other`` are its.
     """
     table = students(results)
-    usual = {"products": "float32", "machine": "cpu"}
-    one, two = (_with(table, values) for values in (usual, usual | other))
+    one, two = (_with(table, values) for values in (USUAL, USUAL | other))
     return one.merge(two, on=STUDENT, suffixes=("", "_other"), validate="1:1")
+
+
+def success_words(table: pd.DataFrame) -> str:
+    """Say what the figure of shares shows, for a reader who cannot see it."""
+    names = table.arithmetic.unique()
+    if len(names) < 2 or table.alpha.nunique() < 2:
+        return f"Two panels with the shares of {', '.join(names)}."
+    return (
+        "Two panels with rising curves. In each the curves of the ways to multiply lie within each "
+        "other's bars."
+    )
+
+
+def floor_words(table: pd.DataFrame) -> str:
+    """Say the same of the figure of errors along the way."""
+    if not len(table):
+        return "An empty figure: no student finds its teacher with every arithmetic."
+    last = table[table.epoch.eq(table.epoch.max())]
+    ends = last.groupby("arithmetic", sort=False).test_error.median()
+    if ends.get("TF32 on CPU", 0) > FLOOR * ends.get("float32 on CPU", inf):
+        return (
+            "Curves of both ways to multiply fall together, then the one in TF32 levels off, "
+            "orders of magnitude above the other."
+        )
+    said = ", ".join(f"{name} {number(error)}" for name, error in ends.items())
+    return f"Falling curves. Their medians at the end: {said}."
 
 
 def _with(table: pd.DataFrame, values: dict[str, str]) -> pd.DataFrame:
@@ -79,10 +108,21 @@ def along(results: Any, alpha: float) -> pd.DataFrame:
     return _named(curves)[[*STUDENT, "arithmetic", "epoch", "test_error"]]
 
 
-def _same_shares(results: Any, **other: str) -> Verdict:
-    found = pairs(results, **other)
-    if found.empty:
-        return Verdict("undecided", f"Nothing was computed with {' and '.join(other.values())}.")
+def _of_pairs(test: Callable[[pd.DataFrame], Verdict], **other: str) -> Callable[[Any], Verdict]:
+    """Return a test of `pairs`, undecided where one of the two was not computed."""
+
+    def guarded(results: Any) -> Verdict:
+        table = students(results)
+        asked = [*USUAL.items(), *other.items()]
+        missing = [value for name, value in asked if value not in set(table[name])]
+        if missing:
+            return Verdict("undecided", f"Nothing was computed with {' and '.join(missing)}.")
+        return test(pairs(results, **other))
+
+    return guarded
+
+
+def _same_shares(found: pd.DataFrame) -> Verdict:
     gaps, parted = differences(found), found[found.success != found.success_other]
     whose = ", ".join(f"{count} of {name}" for name, count in parted.method.value_counts().items())
     return Verdict(
@@ -93,17 +133,8 @@ def _same_shares(results: Any, **other: str) -> Verdict:
     )
 
 
-def _tf32(results: Any) -> Verdict:
-    return _same_shares(results, products="TF32")
-
-
-def _gpu(results: Any) -> Verdict:
-    return _same_shares(results, machine="cuda")
-
-
-def _parted(results: Any) -> Verdict:
+def _parted(found: pd.DataFrame) -> Verdict:
     """Test that rounding alone decides single runs, where either end is in reach."""
-    found = pairs(results, products="TF32")
     shares = found.groupby(["method", "alpha"]).success.transform("mean")
     open_ = found[shares.between(0.1, 0.9)]
     if open_.empty:
@@ -118,9 +149,11 @@ def _parted(results: Any) -> Verdict:
     )
 
 
-def _floor(results: Any) -> Verdict:
+def _floor(both: pd.DataFrame) -> Verdict:
     """Test that products in TF32 leave a larger error where the teacher is found."""
-    found = floors(pairs(results, products="TF32"))
+    found = floors(both)
+    if found.empty:
+        return Verdict("undecided", "Nowhere do both find the teacher.")
     ratio = found.test_error_other / found.test_error
     return Verdict(
         above(ratio, FLOOR),
@@ -135,24 +168,24 @@ CLAIMS = (
         "hd-ma-a",
         "Matrix products in TF32 change no share of success.",
         "our question",
-        _tf32,
+        _of_pairs(_same_shares, products="TF32"),
     ),
     Claim(
         "hd-ma-b",
         "Which of the runs near the limit succeed is a matter of rounding.",
         "our question",
-        _parted,
+        _of_pairs(_parted, products="TF32"),
     ),
     Claim(
         "hd-ma-c",
         "TF32 puts a floor under the error, far above that of float32.",
         "our question",
-        _floor,
+        _of_pairs(_floor, products="TF32"),
     ),
     Claim(
         "hd-ma-d",
         "A GPU finds the shares of success that a CPU finds.",
         "our question",
-        _gpu,
+        _of_pairs(_same_shares, machine="cuda"),
     ),
 )

@@ -5,7 +5,7 @@ of their crossings, whose interval says whether one is ahead, both are equal, or
 """
 
 from collections.abc import Callable, Sequence
-from math import inf, isnan
+from math import inf
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -168,34 +168,52 @@ def listed(found: dict[Any, Crossing], words: Sequence[Word] = ()) -> str:
     return ", ".join(f"{name} {value}{word}" for (name, value), word in parts)
 
 
-def in_order(found: dict[Any, Crossing]) -> list[str]:
+def in_order(found: dict[Any, Crossing]) -> list[Any]:
     """Return the names in the order of their crossings, those without a point by their intervals.
+
+    Where an interval has an open side, too, the place is not known, and the name left out.
+    """
+    at = {name: one.middle for name, one in found.items() if 0 < one.middle < inf}
+    for name, (low, _, high) in found.items():
+        if name not in at and low > 0 and high < inf:
+            at[name] = (low + high) / 2
+    return sorted(at, key=lambda name: at[name])
+
+
+def rising(found: dict[Any, Crossing]) -> str:
+    """Write the names in that order, and then those without a place with what is known of them.
 
     Examples
     --------
     >>> from math import nan
     >>> gd, sgd, ld = Crossing(4, 5, 6), Crossing(7, inf, inf), Crossing(1, nan, 3)
-    >>> in_order({"GD": gd, "SGD": sgd, "LD": ld})
-    ['LD', 'GD', 'SGD']
+    >>> rising({"GD": gd, "LD": ld})
+    'LD, GD'
+    >>> rising({"GD": gd, "SGD": sgd, "LD": Crossing(0, nan, inf)})
+    'GD (no 50 % point within the alphas run: SGD above 7.00, LD unknown)'
     """
-
-    def place(name: Any) -> float:
-        one = found[name]
-        return (one.low + one.high) / 2 if isnan(one.middle) else one.middle
-
-    return [str(name) for name in sorted(found, key=place)]
+    known = in_order(found)
+    rest = {name: one for name, one in found.items() if name not in known}
+    words = ", ".join(map(str, known)) or "none of them"
+    return words + f" (no 50 % point within the alphas run: {listed(rest)})" * bool(rest)
 
 
-def rising(found: dict[Any, Crossing]) -> str:
-    """Write the names in that order."""
-    return ", ".join(in_order(found))
+def rises(table: pd.DataFrame, words: str) -> str:
+    """Return how a description of success curves begins: with ``words``, if any has two points.
+
+    Examples
+    --------
+    >>> rises(pd.DataFrame({"method": "GD", "alpha": [2.0, 2.0]}), "Success rises with alpha")
+    'Success at one alpha'
+    """
+    curves = table.groupby("method").alpha.nunique()
+    return words if curves.max() > 1 else "Success at one alpha"
 
 
-def by_momentum(found: dict[str, Crossing]) -> tuple[list[str], list[str]]:
-    """Return the names in that order, those of methods without momentum and those with it."""
+def by_momentum(found: dict[str, Crossing]) -> tuple[dict[str, Crossing], dict[str, Crossing]]:
+    """Return the crossings of the methods without momentum, and of those with it."""
     with_it = {name: one for name, one in found.items() if "+" in name}
-    without = {name: one for name, one in found.items() if name not in with_it}
-    return in_order(without), in_order(with_it)
+    return {name: one for name, one in found.items() if name not in with_it}, with_it
 
 
 def claim(

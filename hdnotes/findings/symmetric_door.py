@@ -38,6 +38,8 @@ EXACT = 1e-3
 SURE, SHARE = 1.5, 0.8
 #: How far bars at one alpha stand apart in a figure, as a share of the largest alpha.
 APART = 0.012
+#: What the page says in place of a table of deviations.
+NO_SPREAD = "None: it takes two starts or two data sets, and runs of Figure 4.10 there."
 #: Half of all labels are +1.
 CHANCE = 0.5
 LOSSES = {SQUARE: "square loss", LOGISTIC: "logistic loss"}
@@ -152,9 +154,11 @@ def beside(results: Any) -> str:
 
 
 def time_words(results: Any) -> str:
-    """Say each median of the curves in time at the first budget and at the end."""
+    """Say each median of the curves in time at the budget, or the first epoch, and at the end."""
     table, budget = curves(results), settings(results, "losses")["epochs"]
     near = table.epoch[table.epoch <= budget].max()
+    if near == table.epoch.max():
+        near = table.epoch.min()
     ends, parts = (int(near), int(table.epoch.max())), []
     for name, rows in table.groupby("method", sort=False):
         fresh, own = ([rows[rows.epoch.eq(epoch)][y].median() for epoch in ends] for y in ERRORS)
@@ -216,6 +220,17 @@ def variation(results: Any, alpha: float) -> dict[str, tuple[float, float]]:
         )
         for batch, rows in table.groupby("batch", sort=False)
     }
+
+
+def variation_rows(results: Any, alpha: float) -> list[list[str]]:
+    """Return the rows of the page's table of that, in percentage points; a dash is no value."""
+    found = variation(results, alpha)
+    if not np.isfinite(list(found.values())).any():
+        return []
+    return [
+        [name, *(f"{100 * one:.1f}" if np.isfinite(one) else "–" for one in both)]
+        for name, both in found.items()
+    ]
 
 
 def curves(results: Any) -> pd.DataFrame:
@@ -436,6 +451,8 @@ def _still_moving(results: Any) -> Verdict:
     """Test hd-sd-c: from the budget to its multiple P-SGD's error falls, GD's does not."""
     table, last = curves(results), settings(results, "time")["epochs"]
     first = settings(results, "losses")["epochs"]
+    if last <= first:
+        return Verdict("undecided", f"The curves in time are no longer than the budget, {first:,}.")
     budget = table.epoch[table.epoch <= first].max()
     gains = {}
     for method, rows in table.groupby("method", sort=False):

@@ -54,6 +54,8 @@ SHORTER = (16, 8, 4, 2, 1)
 #: "Works": in this share of the runs at least, at one of these alphas; what does not work is rarer
 #: than `NEVER` at the last one.
 WORKS, AROUND, NEVER, BELOW = 0.5, (1.6, 1.5), 0.1, 1.4
+#: What the page says in place of laws.
+NO_LAW = "At no size did runs converge at three sample complexities, as a fit of the law needs."
 #: A chance below this says that data sets differ.
 SURE = 0.05
 
@@ -157,11 +159,29 @@ def _growth(rows: tuple[tuple[Any, ...], ...]) -> Growth:
 def law_curves(found: dict[int, Growth], alphas: np.ndarray) -> pd.DataFrame:
     """Return the fitted median time of every size at each alpha above its threshold."""
     rows = [
-        pd.DataFrame({"features": p, "alpha": alphas, "time": one.law.at(alphas)})
+        (p, at, time)
         for p, one in found.items()
+        for at, time in zip(alphas, one.law.at(alphas), strict=True)
     ]
-    table = pd.concat(rows, ignore_index=True)
-    return table[np.isfinite(table.time)]
+    table = pd.DataFrame(rows, columns=["features", "alpha", "time"])
+    return table[np.isfinite(table.time.astype(float))]
+
+
+def shown(table: pd.DataFrame, y: str) -> bool:
+    """Tell whether a figure has a point or a bar to show; without one its axis has no logarithm."""
+    return bool(np.isfinite([*table[y], *(table.low.where(table.low > 0) + table.high)]).any())
+
+
+def growth_words(table: pd.DataFrame, found: dict[int, Growth]) -> str:
+    """Say what the figure of median times shows, for a reader who cannot see it."""
+    if not shown(table, "time"):
+        return "No points: nowhere did half of the runs converge."
+    if not found:
+        return "Points with bars, a line a size, and no fitted law."
+    return (
+        "Falling curves, one a size: many epochs at few samples, few at many. The fitted lines "
+        "bend upwards to the left; where each ends up is in the table below."
+    )
 
 
 def by_budget(results: Any) -> pd.DataFrame:
@@ -174,6 +194,13 @@ def by_budget(results: Any) -> pd.DataFrame:
             rows.append((int(p), budget, *found))
     table = pd.DataFrame(rows, columns=["features", "budget", "low", "crossing", "high"])
     return table.assign(crossing=table.crossing.where(table.crossing.between(0, inf, "neither")))
+
+
+def budget_words(table: pd.DataFrame) -> str:
+    """Say what the figure of that shows, for a reader who cannot see it."""
+    if not shown(table, "crossing"):
+        return "No points: it is known of no budget where half of the runs succeed."
+    return "Falling curves, one a size: the longer the budget, the fewer samples are needed."
 
 
 def threshold() -> float:
@@ -309,6 +336,8 @@ def _median_words(row: Any, budget: int) -> str:
 def _as_in_table(results: Any) -> Verdict:
     """Test d2-4-7-e: a row agrees if the interval of our median meets its range."""
     table = compared(results).dropna(subset="time")
+    if not len(table):
+        raise KeyError("rows")
     meets = (table.low <= table["last"]) & (table.high >= table["first"])
     budget = base(results).epochs
     word: Word = "holds" if meets.all() else "partly" if meets.any() else "fails"

@@ -230,3 +230,7 @@ def test_rows_of_the_tables():
     assert np.isclose(places.diff().dropna(), 0).sum() == 0
     assert "P-SGD + momentum" in findings.recovering(MADE)
     assert "Adam" not in findings.recovering(MADE)
+
+
+def test_an_interval_without_ends_is_written_as_elsewhere():
+    assert findings._signed([0.5, 0.7]) == "+0.60 (−∞ to +∞)"

@@ -144,3 +144,14 @@ def test_longer_budgets_are_compared_at_their_own_sample_complexities():
     found = bayes_optimal.longer(SimpleNamespace(table=lambda name: tables[name]))
     assert found.budget.tolist() == [0, 1]
     assert found.longer.tolist() == [1, 1]
+
+
+def test_longer_budgets_that_nobody_got_are_told():
+    results = SimpleNamespace(table=lambda name: made_to_the_text()[name])
+    assert "None" not in bayes_optimal.longer_words(results)
+    assert bayes_optimal.longer_words(results).startswith("More are given from 1.6 to 1.9 only")
+
+
+def test_counts_that_are_all_or_nothing_tell_no_dispersion():
+    rows = {"method": [GAMP] * 2, "p": 64, "alpha": 2.0, "matrix": [0, 1], "recovered": True}
+    assert "cannot tell" in bayes_optimal.dispersion_words(pd.DataFrame(rows))

@@ -11,6 +11,7 @@ from hdnotes.experiments.hidden_units import RECORDS, TEACHER, Parameters, cells
 from hdnotes.experiments.students import method_name
 from hdnotes.findings import hidden_units as findings
 from hdnotes.findings import success
+from hdnotes.measures.crossings import Crossing
 from hdnotes.training import record_steps
 
 ALPHAS = tuple(np.geomspace(1.6, 7, 14).round(3).tolist())
@@ -336,3 +337,18 @@ def test_figures_are_told_in_words():
         "Farthest right, within its interval, is P-SGD in one panel"
     )
     assert "200 epochs on average" in findings.last_words(slow)
+
+
+def test_p_sgd_is_the_last_only_where_that_is_known():
+    found = {"GD": Crossing(2, 2.5, 3), "SGD": Crossing(2, 2.6, 3), "P-SGD": Crossing(2.7, 4, 5)}
+    assert findings._last(found)
+    beyond = Crossing(6, inf, inf)
+    assert not findings._last({**found, "GD": Crossing(4, 5, 6)})
+    assert not findings._last({**found, "GD": beyond})
+    assert not findings._last({**found, "GD": beyond, "P-SGD": beyond})
+
+
+def test_the_tail_of_one_unit_is_told_where_it_was_run():
+    table = pd.DataFrame({"hidden": [1, 2]})
+    assert "One unit" in findings.tail_words(table)
+    assert "One unit" not in findings.tail_words(table[1:])

@@ -179,3 +179,11 @@ def test_the_pushes_are_those_of_the_record():
     early = curves[record].head(1).assign(epoch=1, length=9.0)
     changed = SimpleNamespace(cells=results.cells, table=lambda name: pd.concat([curves, early]))
     assert langevin.push_lengths(changed) == (0.5, 1.0, 4.0)
+
+
+def test_a_few_pairs_do_not_tell_noises_apart():
+    table = langevin._alone(MADE)
+    few = langevin.difference(table[table["set"].eq(0) & table.start.eq(0)], "record", "none")
+    assert (few.low, few.high) == (-1, 1)
+    assert "(20 pairs are needed)" in langevin._percent(few)
+    assert langevin.difference(table, "record", "none").low > 0

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hdnotes.experiments import phase_retrieval as experiment
+from hdnotes.experiments.parameters import ParameterError, resolve
 from hdnotes.experiments.phase_retrieval import Parameters, cells
 from hdnotes.experiments.students import method_name
 from hdnotes.findings import phase_retrieval, success
@@ -206,3 +208,36 @@ def test_what_judging_on_100_points_changes_is_told():
     assert "0 of the" in phase_retrieval.way_reading(MADE)
     assert len(phase_retrieval.way_rows(MADE)[0]) == 8
     assert "133 steps, 33 epochs" in phase_retrieval.batch_words(MADE)
+
+
+def test_crossings_without_a_point_have_no_order():
+    found = success.crossings(phase_retrieval.figure_methods(made(alphas=(9.0,))))
+    assert success.rising(found) == (
+        "P-SGD + momentum, P-SGD (no 50 % point within the alphas run: SGD unknown, "
+        "SGD + momentum unknown, GD unknown, GD + momentum unknown)"
+    )
+
+
+def test_the_fewest_samples_are_named_only_if_that_is_known():
+    assert phase_retrieval.lead(MADE, 1.0).startswith("P-SGD + momentum, which needs the fewest")
+    assert phase_retrieval.lead(made(alphas=(9.0,)), 1.0) == ""
+    assert phase_retrieval.lead(made(alphas=(9.0,), persistent_alphas=(9.0,)), 1.0) == ""
+
+
+def test_no_switch_rate_needs_the_fewest_where_crossings_are_unknown():
+    (claim,) = [one for one in phase_retrieval.CLAIMS if one.id == "hd-pr-b"]
+    assert "The fewest" in claim.test(MADE).evidence
+    assert "The fewest" not in claim.test(made(rate_alphas=(3.0,))).evidence
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"alphas": [0.01, 8.0]}, "alphas = 0.01 is not allowed; with features = 128 .* 0.015625"),
+        ({"check_alpha": 0.01, "batch_fraction": 0.3}, "check_alpha = 0.01 .* at least 0.03125"),
+        ({"data_sets": 1_000_000}, "at least 1 and at most 1000"),
+    ],
+)
+def test_parameters_that_cannot_be_run_are_refused_at_once(given, words):
+    with pytest.raises(ParameterError, match=words):
+        resolve(experiment, "quick", given, check_memory=False)

@@ -68,3 +68,42 @@ def test_shares_are_counted_by_arithmetic():
     assert table["share"].to_dict() == {"float32 on CPU": 0.5, "TF32 on CPU": 0.3}
     assert (table.low < table["share"]).all()
     assert (table["share"] < table.high).all()
+
+
+def only(results, **values):
+    table = results.table("runs")
+    for name, value in values.items():
+        table = table[table[name].eq(value)]
+    return SimpleNamespace(table=lambda name: table)
+
+
+@pytest.mark.parametrize("name", ["hd-ma-a", "hd-ma-b", "hd-ma-c"])
+def test_it_takes_both_ways_to_multiply(name):
+    (claim,) = [claim for claim in findings.CLAIMS if claim.id == name]
+    for asked, missing in (("TF32", "float32"), ("float32", "TF32")):
+        found = claim.test(only(made(), products=asked))
+        assert (found.verdict, found.evidence) == (
+            "undecided",
+            f"Nothing was computed with {missing}.",
+        )
+
+
+def test_a_floor_takes_teachers_that_were_found():
+    (claim,) = [claim for claim in findings.CLAIMS if claim.id == "hd-ma-c"]
+    found = claim.test(only(made(), start=9))
+    assert (found.verdict, found.evidence) == ("undecided", "Nowhere do both find the teacher.")
+
+
+def test_figures_are_described_as_they_are():
+    table = findings.shares(made()).assign(alpha=[2.0, 3.0])
+    assert "each other's bars" in findings.success_words(table)
+    assert findings.success_words(table[:1]) == "Two panels with the shares of float32 on CPU."
+    ends = {
+        "epoch": 9,
+        "arithmetic": ["float32 on CPU", "TF32 on CPU"],
+        "test_error": [1e-13, 1e-7],
+    }
+    curves = pd.DataFrame(ends)
+    assert "levels off" in findings.floor_words(curves)
+    assert "levels off" not in findings.floor_words(curves[1:])
+    assert findings.floor_words(curves[:0]).startswith("An empty figure")

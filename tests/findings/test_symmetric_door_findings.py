@@ -203,3 +203,19 @@ def test_effects_of_momentum_that_cancel_over_losses_or_data_are_effects():
 
     assert verdict("d2-4-10-d", made(error=by_loss)) == "fails"
     assert verdict("d2-4-10-d", made(error=by_size)) == "fails"
+
+
+def test_a_deviation_that_has_no_value_is_a_dash(monkeypatch):
+    found = {"GD": (np.nan, 0.123)}
+    monkeypatch.setattr(findings, "variation", lambda results, alpha: found)
+    assert findings.variation_rows(MADE, 5.0) == [["GD", "–", "12.3"]]
+    found["GD"] = (np.nan, np.nan)
+    assert findings.variation_rows(MADE, 5.0) == []
+
+
+def test_curves_no_longer_than_the_budget_say_nothing_of_the_time_after_it():
+    cells = [{**cell, "epochs": 92} for cell in MADE.cells]
+    (claim,) = [one for one in findings.CLAIMS if one.id == "hd-sd-c"]
+    found = claim.test(SimpleNamespace(cells=cells, table=MADE.table))
+    assert found.verdict == "undecided"
+    assert found.evidence.startswith("The curves in time are no longer than the budget")

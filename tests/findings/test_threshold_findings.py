@@ -168,3 +168,20 @@ def test_one_size_that_tells_nothing_leaves_the_data_sets_undecided():
     changed = table.assign(epochs=table.epochs * np.exp(shift))
     results = SimpleNamespace(cells=mixed.cells, table=lambda name: changed)
     assert verdict("hd-th-e", results) == "undecided"
+
+
+def test_where_nothing_converged_nothing_is_judged_and_the_page_can_be_drawn():
+    never = made(lambda cell, time: np.inf, alphas=(3.5, 3.0), time_alphas=(5.0,), sizes=(1024,))
+    assert verdict("d2-4-7-e", never) == "undecided"
+    found, table = threshold.growths(never), threshold.medians(threshold.times(never), ())
+    assert not len(threshold.law_curves(found, np.array([1.0, 2.0])))
+    assert not threshold.shown(table, "time")
+    assert threshold.growth_words(table, found).startswith("No points")
+    assert threshold.budget_words(threshold.by_budget(never)).startswith("No points")
+
+
+def test_a_figure_shows_its_points_or_the_bars_that_stand_alone():
+    row = {"low": [2.0], "crossing": [np.nan], "high": [3.0]}
+    assert threshold.shown(pd.DataFrame(row), "crossing")
+    assert not threshold.shown(pd.DataFrame({**row, "high": [np.inf]}), "crossing")
+    assert not threshold.shown(pd.DataFrame({**row, "low": [0.0]}), "crossing")
