@@ -62,18 +62,17 @@ def merge(
         with ours.claim(key) as free:
             if not free:
                 raise StoreError(f"a process computes cell {key} of {ours.folder} at this moment.")
-            own = ours.get(key)
-            if own is None:
-                kinds = [found.added]
-            elif not _equal(own, cell):
+            own, kinds = ours.get(key), [found.added]
+            take = own is None or replace
+            if own is not None and not _equal(own, cell):
                 kinds = [found.conflicts]
-            else:
+            elif own is not None:
                 now = current(cell.manifest["cell"])
-                fresher = own.manifest["source"] != now == cell.manifest["source"]
-                kinds = [found.same, found.renewed] if replace and fresher else [found.same]
+                take &= own.manifest["source"] != now == cell.manifest["source"]
+                kinds = [found.same, found.renewed] if take else [found.same]
             for kind in kinds:
                 kind.append(key)
-            if own is None or (replace and kinds != [found.same]):
+            if take:
                 tables = {name: rows.to_pandas() for name, rows in cell.tables.items()}
                 ours.put(key, cell.manifest, tables)
                 taken.add(key)
