@@ -124,6 +124,24 @@ def quoted(values: Iterable[float], digits: int = 2) -> str:
     return f"{middle} ({low} to {high})"
 
 
+def quoted_over(values: Iterable[float], one: str, of: str = "") -> str:
+    """Return `quoted` with what the values are; the median alone where there are too few of them.
+
+    Examples
+    --------
+    >>> quoted_over([1.0, 2.0, 3.0, 4.0, 50.0], "draw", " of the gradients")
+    '3.0 (1.0 to 50) over 5 draws of the gradients'
+    >>> quoted_over([1.0], "data set")
+    '1.0 over 1 data set, too few for an interval'
+    """
+    found = list(values)
+    over = f"over {len(found)} {one}{'s' * (len(found) > 1)}{of}"
+    interval = median_interval(found)
+    if np.isfinite(interval.low):
+        return f"{quoted(found)} {over}"
+    return f"{number(interval.median)} {over}, too few for an interval"
+
+
 def below(values: Iterable[float], threshold: float) -> Word:
     """Say whether the median is below ``threshold``: the whole interval has to be.
 

@@ -117,6 +117,14 @@ def test_what_cannot_be_done_is_one_sentence_and_exit_code_two(
     assert not layout.book.exists()
 
 
+def test_results_are_named_after_what_was_imported_at_first(layout, monkeypatch):
+    seen = []
+    monkeypatch.setattr("hdnotes.store.sweep.remember", lambda one: seen.append(one.NAME))
+    monkeypatch.setattr(runner, "compute", lambda name, *more, **options: seen.append("computed"))
+    assert cli.main(["compute", "tiny", "--device", "cpu"]) == 0
+    assert seen == ["tiny", "computed"]
+
+
 def test_all_chapters_are_checked_before_the_first_is_computed(layout, capsys):
     assert cli.main(["compute", "tiny", "nothing"]) == 2
     assert not layout.results.exists()

@@ -17,8 +17,8 @@ from hdnotes.claims import (
     Word,
     above,
     below,
-    median_interval,
     quoted,
+    quoted_over,
     together,
     within,
 )
@@ -126,11 +126,7 @@ def by_draw(values: pd.Series) -> pd.Series:
 
 
 def _draws(values: pd.Series) -> str:
-    """Return a median over draws, with its interval if there are enough of them."""
-    if np.isfinite(median_interval(values).low):
-        return f"{quoted(values)} over {len(values)} draws of the gradients"
-    draws = f"{len(values)} draw{'s' * (len(values) > 1)}"
-    return f"{number(values.median())} over {draws} of the gradients, too few for an interval"
+    return quoted_over(values, "draw", " of the gradients")
 
 
 def sweep(table: pd.DataFrame) -> pd.DataFrame:

@@ -19,9 +19,8 @@ from hdnotes.claims import (
     Word,
     above,
     below,
-    median_interval,
     mostly,
-    quoted,
+    quoted_over,
     together,
     within,
 )
@@ -363,12 +362,7 @@ def _pairs_words(pairs: pd.DataFrame, one: str, other: str) -> str:
 
 
 def _sets(values: Iterable[float]) -> str:
-    """Return a median over data sets, with its interval if there are enough of them."""
-    found = list(values)
-    if np.isfinite(median_interval(found).low):
-        return f"{quoted(found)} over {len(found)} data sets"
-    sets = f"{len(found)} data set{'s' if len(found) > 1 else ''}"
-    return f"{number(float(np.median(found)))} over {sets}, too few for an interval"
+    return quoted_over(values, "data set")
 
 
 def _plateau(results: Any) -> Verdict:
