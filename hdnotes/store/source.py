@@ -13,9 +13,9 @@ making results stale.
 
 Where syntax cannot tell, the hash takes in more rather than less: a module used as a value
 (`getattr(module, name)`) counts whole, a local variable that shares the name of a definition counts
-as a use of it, and the statements of a module that define nothing (`torch.set_default_dtype(...)`,
-a function filed by a decorator of this package) count once the module is reached. What it cannot
-see is a module whose name is made at run time, and data files.
+as a use of it (an argument does not), and the statements of a module that define nothing
+(`torch.set_default_dtype(...)`, a function filed by a decorator of this package) count once the
+module is reached. What it cannot see is a module whose name is made at run time, and data files.
 """
 
 import ast
@@ -199,17 +199,24 @@ def _defined(node: ast.stmt) -> list[str]:
     return [part.id for part in parts if isinstance(part, ast.Name)]
 
 
-def _chains(node: ast.AST) -> Iterator[list[str]]:
-    """Yield every dotted name of a tree, as in `["problems", "convex", "loss"]`."""
+def _chains(node: ast.AST, arguments: frozenset[str] = frozenset()) -> Iterator[list[str]]:
+    """Yield every dotted name of a tree, as in `["problems", "convex", "loss"]`, but arguments'."""
     names: list[str] = []
     inner = node
     while isinstance(inner, ast.Attribute):
         names, inner = [inner.attr, *names], inner.value
     if isinstance(inner, ast.Name):
-        yield [inner.id, *names]
-    else:
-        for child in ast.iter_child_nodes(inner):
-            yield from _chains(child)
+        if inner.id not in arguments:
+            yield [inner.id, *names]
+        return
+    body: list[Any] = []
+    inside = arguments
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        body = [node.body] if isinstance(node, ast.Lambda) else node.body
+        own = [one.arg for one in ast.iter_child_nodes(node.args) if isinstance(one, ast.arg)]
+        inside = arguments.union(own)
+    for child in ast.iter_child_nodes(node):
+        yield from _chains(child, inside if child in body else arguments)
 
 
 def _canonical(node: ast.AST) -> str:

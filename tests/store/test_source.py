@@ -21,21 +21,27 @@ PACKAGE = {
         SIZE = 3
         TABLE = {{"sum": sum, "loss": problems.loss}}
 
-        def run(cell, device):
+        def tall():
+            return 3
+
+        def run(cell, device, tall=tall):
             """Run it."""
             from {name} import faster, late
-            size = faster.sped(SIZE)
+            size = faster.sped(SIZE, key=lambda width: width)
             return assistant(cell, SIZE) + problems.rates.decay(2) + late.step() + TABLE["loss"](1)
 
         def cells(parameters):
             return [unrelated()]
+
+        def width():
+            return 1
     ''',
     "far": """
         import {name}.farther as beyond
         from .handed import passed_on
 
-        def helper(cell, size):
-            return Tool(size).use() + passed_on()
+        def helper(cell, size, unrelated=int):
+            return Tool(size).use() + passed_on() + unrelated(0)
 
         def unrelated():
             return 1
@@ -56,7 +62,7 @@ PACKAGE = {
         from .slow import exact
         CHANGES_NO_NUMBER = True
 
-        def sped(x):
+        def sped(x, key):
             return exact(x)
     """,
     "slow": "def exact(x):\n    return x\n",
@@ -116,10 +122,11 @@ def mark(tmp_path, monkeypatch):
 
 
 CHANGES = {
-    "the function": ("experiment", "device):\n", "device):\n    cell = dict(cell)\n"),
+    "the function": ("experiment", "tall):\n", "tall):\n    cell = dict(cell)\n"),
     "a constant it uses": ("experiment", "SIZE = 3", "SIZE = 4"),
     "a table it uses": ("experiment", '"sum": sum', '"sum": max'),
     "a helper of another module": ("far", ".use() +", ".use() -"),
+    "a default of an argument with its name": ("experiment", "return 3", "return 4"),
     "a method of a class it makes": ("far", "self.size = size", "self.size = 2 * size"),
     "a class attribute": ("far", "factor: int = 2", "factor: int = 3"),
     "three modules away": ("farther", "constant = 1", "constant = 1.0"),
@@ -136,10 +143,10 @@ KEEPS = {
     "a comment": ("far", "def helper", "# why\ndef helper"),
     "formatting": ("experiment", "assistant(cell, SIZE)", "assistant(\n        cell,\n  SIZE,\n )"),
     "a docstring": ("experiment", "Run it.", "Run it well."),
-    "a new docstring": ("far", "size):\n", 'size):\n    """Help."""\n'),
+    "a new docstring": ("far", "=int):\n", '=int):\n    """Help."""\n'),
     "a module's docstring": ("experiment", "A chapter.", "A good chapter."),
     "the text below an attribute": ("far", "int = 2\n", 'int = 2\n    """Twice."""\n'),
-    "an unrelated function": ("far", "    return 1", "    return 2"),
+    "a function that an argument is named after": ("far", "    return 1", "    return 2"),
     "an unrelated constant": ("farther", "other = 2", "other = 3"),
     "an unrelated function far away": ("giver", "return 5", "return 6"),
     "an unrelated import": ("experiment", "import math", "import math\nimport json"),
@@ -147,6 +154,7 @@ KEEPS = {
     "the way a function is imported": ("far", "from .handed", "from .giver"),
     "what says it changes no number": ("faster", "return exact(x)", "return 0 + exact(x)"),
     "what is reached only through that": ("slow", "return x", "return 0 + x"),
+    "what a lambda's argument is named after": ("experiment", "    return 1", "    return 2"),
     "what makes the cells": ("experiment", "[unrelated()]", "[unrelated(), 2]"),
 }
 
