@@ -17,7 +17,14 @@ import pandas as pd
 from torch import Tensor
 
 from hdnotes.experiments.parameters import parameter
-from hdnotes.experiments.students import alike, curve_point, final_errors, grouped, held_bytes
+from hdnotes.experiments.students import (
+    alike,
+    curve_point,
+    final_errors,
+    grouped,
+    held_bytes,
+    require_batches,
+)
 from hdnotes.long_training import Visit
 from hdnotes.store.sweep import Joint
 
@@ -46,7 +53,9 @@ class Parameters:
     alphas: tuple[float, ...] = parameter(
         (2.0, 3.0, 4.0, 5.0, 8.0, 10.0), above=0, unit="samples per p", help="of every curve"
     )
-    data_sets: int = parameter(10, at_least=1, help="data sets of each point; the source had 1")
+    data_sets: int = parameter(
+        10, at_least=1, at_most=1000, help="data sets of each point; the source had 1"
+    )
     starts: int = parameter(2, at_least=1, unit="trials", help="starts on each data set")
     epochs_factor: float = parameter(
         400, above=0, unit="epochs", help="a run's budget over log2(p + 1)"
@@ -55,6 +64,9 @@ class Parameters:
     batch_fraction: float = parameter(0.5, above=0, at_most=0.9, help="b of SGD and P-SGD")
     persistence: float = parameter(2.0, above=0, help="tau of P-SGD")
     momentum: float = parameter(0.9, above=0, at_most=0.999, help="where there is momentum")
+
+    def __post_init__(self) -> None:
+        require_batches(self, "features", "alphas")
 
 
 PROFILES: dict[str, dict[str, Any]] = {

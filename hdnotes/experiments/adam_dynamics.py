@@ -33,6 +33,7 @@ from hdnotes.experiments.students import (
     final_errors,
     held_bytes,
     learning_curves,
+    require_batches,
     setting,
     source,
     start_names,
@@ -102,7 +103,9 @@ class Parameters:
     hidden: tuple[int, ...] = parameter(
         (1, 2, 5, 10), at_least=1, help="hidden units d of the learning curves"
     )
-    dynamics_sets: int = parameter(6, at_least=1, help="data sets of the learning curves")
+    dynamics_sets: int = parameter(
+        6, at_least=1, at_most=1000, help="data sets of the learning curves"
+    )
     dynamics_starts: int = parameter(1, at_least=1, unit="trials", help="starts on each of them")
     dynamics_epochs: int = parameter(2000, at_least=10, unit="epochs", help="their budget")
     features: int = parameter(96, at_least=8, help="p of everything else")
@@ -133,6 +136,10 @@ class Parameters:
     lags: int = parameter(
         11, at_least=1, help="motion is measured over 1, 2, 4, ... steps: so many spans"
     )
+
+    def __post_init__(self) -> None:
+        require_batches(self, "dynamics_features", "alpha")
+        require_batches(self, "features", "alpha", "alphas")
 
 
 PROFILES: dict[str, dict[str, Any]] = {
@@ -184,7 +191,7 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
 
 def _dynamics(p: Parameters, hidden: int) -> Iterator[dict[str, Any]]:
     """Yield the learning curves of d hidden units; the switch rate is the same for every d."""
-    most = next(count for size, count in SETS_A_CELL if p.dynamics_features <= size)
+    most = next((count for size, count in SETS_A_CELL if p.dynamics_features <= size), 1)
     for first in range(0, p.dynamics_sets, most):
         group = {"first_set": first, "sets": min(most, p.dynamics_sets - first)}
         for method, batches in (("Adam", "shuffled"), ("SGD", "persistent")):

@@ -32,6 +32,7 @@ from hdnotes.experiments.students import (
     held_bytes,
     last_batches,
     learning_curves,
+    require_batches,
     train_students,
 )
 from hdnotes.long_training import Visit
@@ -77,7 +78,9 @@ class Parameters:
     patient_alphas: tuple[float, ...] = parameter(
         (2.0, 2.5, 3.0), above=0, unit="samples per p", help="of GD with ten times the epochs"
     )
-    data_sets: int = parameter(4, at_least=1, help="data sets of each point of Figure 4.4")
+    data_sets: int = parameter(
+        4, at_least=1, at_most=1000, help="data sets of each point of Figure 4.4"
+    )
     starts: int = parameter(5, at_least=1, unit="trials", help="starts on each data set")
     epochs_factor: float = parameter(
         500, above=0, unit="epochs", help="budget of Figure 4.4 over log2(p + 1)"
@@ -90,7 +93,9 @@ class Parameters:
     curve_alphas: tuple[float, ...] = parameter(
         (2.5, 5.0), above=0, unit="samples per p", help="of Figure 4.5; the first one's is 4.6"
     )
-    curve_sets: int = parameter(5, at_least=1, help="data sets of Figures 4.5 and 4.6")
+    curve_sets: int = parameter(
+        5, at_least=1, at_most=1000, help="data sets of Figures 4.5 and 4.6"
+    )
     curve_starts: int = parameter(3, at_least=1, unit="trials", help="starts on each of them")
     curve_epochs_factor: float = parameter(
         600, above=0, unit="epochs", help="budget of Figures 4.5 and 4.6 over log2(p + 1)"
@@ -102,6 +107,10 @@ class Parameters:
     batch_fraction: float = parameter(0.5, above=0, at_most=0.9, help="b of SGD and P-SGD")
     persistence: float = parameter(2.0, above=0, help="tau of P-SGD; times d in Figure 4.5")
     momentum: float = parameter(0.9, above=0, at_most=0.999, help="where there is momentum")
+
+    def __post_init__(self) -> None:
+        require_batches(self, "features", "alphas", "patient_alphas")
+        require_batches(self, "curve_features", "curve_alphas")
 
 
 PROFILES: dict[str, dict[str, Any]] = {

@@ -23,10 +23,10 @@ from typing import Any, NamedTuple
 from hdnotes import memory
 from hdnotes.wording import in_bytes
 
+#: The word that stands for no value at all, where a parameter allows it.
 NONE = "none"
 #: Characters of a refused value that a sentence shows.
 LONG = 60
-"""The word that stands for no value at all, where a parameter allows it."""
 
 _KINDS = {int: "whole number", float: "number", bool: "truth value", str: "text"}
 

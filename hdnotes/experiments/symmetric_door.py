@@ -33,6 +33,7 @@ from hdnotes.experiments.students import (
     grouped,
     held_bytes,
     learning_curves,
+    require_batches,
     start_names,
     trials_of,
 )
@@ -79,7 +80,7 @@ class Parameters:
     check_alpha: float = parameter(
         5.0, above=0, unit="samples per p", help="of the curves in time and the checks"
     )
-    data_sets: int = parameter(10, at_least=1, help="data sets of each point")
+    data_sets: int = parameter(10, at_least=1, at_most=1000, help="data sets of each point")
     starts: int = parameter(2, at_least=1, unit="trials", help="starts on each data set")
     epochs_factor: float = parameter(
         200, above=0, unit="epochs", help="budget of Figure 4.10 over log2(p + 1)"
@@ -87,7 +88,7 @@ class Parameters:
     hidden_epochs_factor: float = parameter(
         200, above=0, unit="epochs", help="the same of Figure 4.11"
     )
-    longer: int = parameter(4, at_least=1, unit="budgets", help="length of the curves in time")
+    longer: int = parameter(4, at_least=2, unit="budgets", help="length of the curves in time")
     learning_rate: float = parameter(0.01, above=0, help="eta of Figure 4.10 without momentum")
     small_rate: float = parameter(
         0.005, above=0, help="eta of Figure 4.10 with momentum, and of Figure 4.11"
@@ -96,6 +97,9 @@ class Parameters:
     persistence: float = parameter(2.0, above=0, help="tau of P-SGD")
     momentum: float = parameter(0.9, above=0, at_most=0.999, help="where there is momentum")
     gamp_steps: int = parameter(200, at_least=1, unit="iterations", help="budget of GAMP")
+
+    def __post_init__(self) -> None:
+        require_batches(self, "features", "alphas", "hidden_alphas", "check_alpha")
 
 
 PROFILES: dict[str, dict[str, Any]] = {

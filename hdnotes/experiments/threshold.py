@@ -21,6 +21,7 @@ from hdnotes.experiments.students import (
     final_errors,
     grouped,
     held_bytes,
+    require_batches,
     setting,
     trials_of,
 )
@@ -59,7 +60,7 @@ class Parameters:
     descent_alphas: tuple[float, ...] = parameter(
         (6.0, 5.0, 4.0, 3.0), above=0, unit="samples per p", help="of SGD + momentum and of GD"
     )
-    data_sets: int = parameter(4, at_least=1, help="data sets of each point")
+    data_sets: int = parameter(4, at_least=1, at_most=1000, help="data sets of each point")
     starts: int = parameter(5, at_least=1, unit="trials", help="starts on each data set")
     epochs_factor: float = parameter(
         2000, above=0, unit="epochs", help="a run's budget over log2(p + 1)"
@@ -74,6 +75,10 @@ class Parameters:
     batch_fraction: float = parameter(0.5, above=0, at_most=0.9, help="b of SGD and P-SGD")
     persistence: float = parameter(2.0, above=0, help="tau of P-SGD")
     momentum: float = parameter(0.9, above=0, at_most=0.999, help="where there is momentum")
+
+    def __post_init__(self) -> None:
+        require_batches(self, "features", "alphas", "persistent_alphas", "descent_alphas")
+        require_batches(self, "sizes", "time_alphas")
 
 
 PROFILES: dict[str, dict[str, Any]] = {

@@ -211,11 +211,3 @@ def test_a_deviation_that_has_no_value_is_a_dash(monkeypatch):
     assert findings.variation_rows(MADE, 5.0) == [["GD", "–", "12.3"]]
     found["GD"] = (np.nan, np.nan)
     assert findings.variation_rows(MADE, 5.0) == []
-
-
-def test_curves_no_longer_than_the_budget_say_nothing_of_the_time_after_it():
-    cells = [{**cell, "epochs": 92} for cell in MADE.cells]
-    (claim,) = [one for one in findings.CLAIMS if one.id == "hd-sd-c"]
-    found = claim.test(SimpleNamespace(cells=cells, table=MADE.table))
-    assert found.verdict == "undecided"
-    assert found.evidence.startswith("The curves in time are no longer than the budget")
