@@ -5,7 +5,6 @@ keeps what is finished. Nothing heavy is imported before the command is known.
 """
 
 import argparse
-import ast
 import json
 import re
 import subprocess
@@ -317,18 +316,16 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
 def _typed(value: str) -> Any:
     """Read a value as papermill does: True, False, None, whole numbers, numbers, else text.
 
-    Lists, for which papermill needs another option, are written out.
+    Lists stay text, which `parameters` reads.
 
     Examples
     --------
     >>> [_typed(value) for value in ("1", "1e-3", "None", "adam", "[1, 2]")]
-    [1, 0.001, None, 'adam', [1, 2]]
+    [1, 0.001, None, 'adam', '[1, 2]']
     """
-    if value in ("True", "False", "None") or value[:1] in ("[", "("):
-        try:
-            return ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            return value
+    words = {"True": True, "False": False, "None": None}
+    if value in words:
+        return words[value]
     for kind in (int, float):
         try:
             return kind(value)

@@ -11,6 +11,8 @@ range, and a size that does not fit in memory. The standard library is all it ne
 check serves a bare computing machine, the command line and a notebook's second cell.
 """
 
+import ast
+import contextlib
 import dataclasses
 import difflib
 import math
@@ -106,8 +108,9 @@ def resolve(
     profile
         A name in the chapter's `PROFILES`.
     given
-        Values set by hand; `None` means not given. A list may stand for a tuple, a single value
-        for a tuple of one, a whole number for a float, and 1e3 for 1000.
+        Values set by hand; `None` means not given. A list, also one written out as text, may stand
+        for a tuple, a single value for a tuple of one, a whole number for a float, and 1e3 for
+        1000.
     device
         Where it will run: its memory is the one that must suffice.
     check_memory
@@ -199,10 +202,19 @@ def _check(field: dataclasses.Field, kind: Any, value: Any) -> Any:
         return None
     if typing.get_origin(kind) is not tuple:
         return _check_one(field, kind, value)
+    value = _read_list(value)
     several = value if isinstance(value, list | tuple) else [value]
     if not several:
         raise _refusal(field, kind, value)
     return tuple(_check_one(field, kind, one) for one in several)
+
+
+def _read_list(value: Any) -> Any:
+    """Return the list that a text writes out, as command lines hand it over; else the value."""
+    if isinstance(value, str) and value[:1] in ("[", "("):
+        with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            return ast.literal_eval(value)
+    return value
 
 
 def _check_one(field: dataclasses.Field, kind: Any, value: Any) -> Any:

@@ -59,6 +59,8 @@ def test_profiles_go_over_defaults_and_what_is_given_over_profiles():
         ({"rate": np.float32(0.5)}, 0.5),
         ({"sizes": [1, 2e0]}, (1, 2)),
         ({"sizes": 5}, (5,)),
+        ({"sizes": "[1, 2]"}, (1, 2)),
+        ({"methods": "('sgd',)"}, ("sgd",)),
         ({"decays": [0, 1]}, (0.0, 1.0)),
         ({"methods": ["adam", "sgd"]}, ("adam", "sgd")),
         ({"nesterov": True}, True),
@@ -106,6 +108,10 @@ REFUSED = [
     (
         {"methods": "12"},
         "methods = '12' is not allowed; it must be a list of texts, each one of sgd, adam.",
+    ),
+    (
+        {"methods": "[sgd]"},
+        "methods = '[sgd]' is not allowed; it must be a list of texts, each one of sgd, adam.",
     ),
     ({"dd": 3}, "chapter has no parameter 'dd'; did you mean 'd'?"),
     (
