@@ -43,14 +43,14 @@ def duration(seconds: float) -> str:
 
 
 def in_bytes(size: int) -> str:
-    """Write a number of bytes in the largest binary unit it fills.
+    """Write a number of bytes in the largest binary unit it fills, rounded.
 
     Examples
     --------
-    >>> in_bytes(24 * 10**12)
-    '21.8 TiB'
+    >>> in_bytes(24 * 10**12), in_bytes(34373632)
+    ('21.8 TiB', '32.8 MiB')
     """
     units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
     power = min(max(int(size).bit_length() - 1, 0) // 10, len(units) - 1)
-    tenths = int(size) * 10 // 1024**power
+    tenths = (int(size) * 20 // 1024**power + 1) // 2  # in whole numbers: sizes have no limit
     return f"{tenths // 10}{f'.{tenths % 10}' if power else ''} {units[power]}"

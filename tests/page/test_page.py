@@ -94,7 +94,7 @@ def test_the_notebooks_variables_are_its_parameters():
         ({"dd": 3}, "dd"),
         ({"d": "many"}, "d = 'many'"),
         ({"d": 0}, "d = 0"),
-        ({"d": 5 * 10**6}, "d = 5000000 needs about 909.4 TiB"),
+        ({"d": 5 * 10**6}, "d = 5000000 needs about 909.5 TiB"),
         ({"profile": "huge"}, "profile = 'huge'"),
         ({"device": "abacus"}, "device = 'abacus'"),
     ],
