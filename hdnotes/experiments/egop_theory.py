@@ -1,9 +1,10 @@
 r"""Chapter `egop_theory`: the theorem and the lemmas of document 4 as numerical statements.
 
-Four kinds of cells. *race*: Adagrad on least squares of dimension d and singular values k^-p, in
+Five kinds of cells. *race*: Adagrad on least squares of dimension d and singular values k^-p, in
 original and in exact EGOP coordinates, against the bound of Theorem 3 with its constants.
 *inequalities*: random instances of Theorem 5, Lemmas 11, 18 and 19. *smooth*: the smoothness of the
 logistic loss and of log-sum-exp, by sampling. *identities*: Lemmas 14 and 20, Corollary 15.
+*characterization*: Lemma 10, both ways.
 """
 
 from collections.abc import Sequence
@@ -46,6 +47,8 @@ DECAYS = (0.0, 0.5, 1.0, 2.0)
 INSTANCE, SMOOTH = 8, 16
 RADII = (1.0, 3.0, 10.0, 30.0)
 DRAWS = 20_000
+#: Of Lemma 10: pairs of points an instance, by how much a Hessian exceeds L, the length of a step.
+PAIRS, EXCESS, STEP = 100, 1.01, 1e-4
 FUNCTIONS = {"least squares": least_squares, "logistic": logistic, "log-sum-exp": log_sum_exp}
 
 
@@ -97,6 +100,7 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
         {"kind": "identities", "instances": p.instances},
         {"kind": "inequalities", "instances": p.instances},
         {"kind": "smooth", "trials": p.trials, "samples": p.samples},
+        {"kind": "characterization", "instances": p.instances},
         *({**race, "d": d, "decay": decay, "axes": a} for d, decay in problems for a in AXES),
     ]
 
@@ -399,7 +403,86 @@ def _kronecker(trial: int) -> list[tuple[int, str, float]]:
     return [(trial, name, float(value)) for name, value in found.items()]
 
 
+# --- characterization: Lemma 10 -------------------------------------------------------------------
+
+
+def curve(name: str, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the phi of f(theta) = sum_i phi(<a_i, theta>), phi' and phi'', element by element.
+
+    No |phi''| exceeds `CURVATURE`. Only the logistic loss is convex; its labels would add a linear
+    term, which Eq. 1 does not see.
+
+    Parameters
+    ----------
+    z : (..., n)
+
+    Examples
+    --------
+    >>> [value.tolist() for value in curve("saddle", torch.tensor([2.0, 3.0]))]
+    [[2.0, -4.5], [2.0, -3.0], [1.0, -1.0]]
+    """
+    if name == "logistic":
+        p = torch.sigmoid(z)
+        return torch.nn.functional.softplus(z), p, p * (1 - p)
+    if name == "cosine":
+        return z.cos(), -z.sin(), -z.cos()
+    sign = (-1.0) ** torch.arange(z.shape[-1], dtype=z.dtype)  # a quadratic, up and down
+    return sign * z.square() / 2, sign * z, sign.expand_as(z)
+
+
+CURVATURE = {"logistic": 0.25, "cosine": 1.0, "saddle": 1.0}
+
+
+def _characterization(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
+    """Return the larger side of Eq. 1 over the smaller, at pairs of points (Lemma 10).
+
+    "if": L bounds every Hessian; the largest ratio of pairs far and near. "only if": the Hessian at
+    one point exceeds diag(L) by the factor `EXCESS`; the ratio of a small step from there.
+    """
+    rows = []
+    for trial in range(cell["instances"]):
+        of, decay = (NAME, "characterization", trial), DECAYS[trial % len(DECAYS)]
+        a = decaying_matrix(INSTANCE, torch.arange(1, INSTANCE + 1) ** -decay, of=of)
+        point, way = (seeds.normal(PAIRS, INSTANCE, of=(*of, k)) for k in ("point", "way"))
+        reach = torch.logspace(-2, 2, PAIRS, dtype=a.dtype).unsqueeze(1)
+        for name, most in CURVATURE.items():
+            bound = most * a.T @ a
+            constants = bound.abs().sum(0)  # a row's sum: diag(L) -+ H is diagonally dominant
+            constants = constants * _excess(bound, constants)[0]
+            ratio = _taylor(name, a, constants, point, reach * way)
+            rows.append((trial, name, "if", float(ratio.max())))
+            at = point[0]
+            hessian = (a.T * curve(name, a @ at)[2]) @ a
+            excess, along = _excess(hessian, constants)
+            ratio = _taylor(name, a, constants * excess / EXCESS, at, STEP * along)
+            rows.append((trial, name, "only if", float(ratio)))
+    columns = ["trial", "function", "direction", "ratio"]
+    return {"characterization": pd.DataFrame(rows, columns=columns)}
+
+
+def _excess(hessian: Tensor, constants: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the least factor m with -m diag(L) <= H <= m diag(L), and the unit vector it is at."""
+    root = constants.sqrt()
+    values, vectors = torch.linalg.eigh(hessian / root.outer(root))
+    at = values.abs().argmax()
+    return values[at].abs(), torch.nn.functional.normalize(vectors[:, at] / root, dim=0)
+
+
+def _taylor(name: str, a: Tensor, constants: Tensor, point: Tensor, step: Tensor) -> Tensor:
+    """Return |f(x) - f(y) - <grad f(y), x - y>| over half of sum_i L_i (x_i - y_i)^2 (Eq. 1).
+
+    Parameters
+    ----------
+    point, step : y and x - y (..., d)
+    """
+    z, dz = point @ a.T, step @ a.T
+    value, slope, _ = curve(name, z)
+    rest = (curve(name, z + dz)[0] - value - slope * dz).sum(-1)
+    return rest.abs() / (step.square() @ constants / 2)
+
+
 RUNS = {
+    "characterization": _characterization,
     "race": _race,
     "inequalities": _inequalities,
     "smooth": _smooth,

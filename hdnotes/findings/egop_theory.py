@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hdnotes.claims import Claim, Verdict, Word, above, below, mostly, quoted, together, within
+from hdnotes.experiments.egop_theory import EXCESS, PAIRS, STEP
 from hdnotes.findings.egop import step_sizes
 from hdnotes.wording import number
 
@@ -381,6 +382,20 @@ def _aligned(results: Any) -> Verdict:
     )
 
 
+def _lemma_10(results: Any) -> Verdict:
+    table = results.table("characterization")
+    bounded, exceeded = (table[table.direction == way] for way in ("if", "only if"))
+    names = ", ".join(table.function.unique())
+    return Verdict(
+        together(never(bounded.ratio > 1 + SLACK), never(exceeded.ratio <= 1)),
+        f"Functions: {names}. If: where $L$ bounds every Hessian the left side of the inequality "
+        f"is at most {number(bounded.ratio.max(), 3)} of the right one, {PAIRS} pairs of points in "
+        f"each of {len(bounded)} instances (asked: at most 1). Only if: where the Hessian at a "
+        f"point exceeds $L$ by {100 * (EXCESS - 1):.0f} %, a step of {number(STEP, 1)} from there "
+        f"breaks it in {(exceeded.ratio > 1).sum()} of {len(exceeded)} instances (asked: all).",
+    )
+
+
 def _lemma_11(results: Any) -> Verdict:
     rows = inequalities(results, "Lemma 11")
     valid, broken = _valid(rows), rows[~rows.case.isin(_valid(rows).case)]
@@ -515,6 +530,13 @@ def _helps_beyond(results: Any) -> Verdict:
 
 
 CLAIMS = (
+    Claim(
+        "d4-a-g",
+        r"A function has coordinate-wise smoothness $L$ exactly if its Hessian is between "
+        r"$-\operatorname{diag}(L)$ and $\operatorname{diag}(L)$ everywhere.",
+        "Lemma 10",
+        _lemma_10,
+    ),
     Claim(
         "hd-4-i",
         "The bound on noiseless Adagrad holds with the constants of {prf:ref}`adagrad-constants`.",

@@ -54,3 +54,34 @@ def test_curves_are_kept_at_the_best_rate_in_original_coordinates_and_at_the_lar
     both = last.merge(runs, on=key)
     assert len(both) == len(last)
     assert both.loss.tolist() == pytest.approx(torch.tensor(both.final_loss).float())
+
+
+def test_the_preset_runs_are_the_race_s_from_another_start():
+    p = resolve(egop, "smoke", {"d": 16})
+    plain, preset = (
+        next(c for c in egop.cells(p) if c["kind"] == kind and c["d"] == 16)
+        for kind in ("headline", "preset")
+    )
+    expected = egop.RUNS["headline"]({**plain, "adagrad_start": 0.1}, "cpu")
+    found = egop.RUNS["preset"](preset, "cpu")
+    assert preset["adagrad_start"] == p.adagrad_preset == 0.1
+    for name in ("headline", "headline_curves"):
+        rows = expected[name].query("method == 'Adagrad'").drop(columns="method")
+        assert set(found[name].method) == {"Adagrad, preset"}
+        pd.testing.assert_frame_equal(
+            found[name].drop(columns="method"), rows.reset_index(drop=True), rtol=1e-6
+        )
+
+
+def test_the_landscape_runs_both_starts_on_the_same_problems():
+    cell = {"kind": "landscape", "steps": 20, "trials": 1, "adagrad_preset": 1e-300}
+    tables = egop.RUNS["landscape"](cell, "cpu")
+    for name in ("landscape", "landscape_path"):
+        zero, preset = (
+            tables[name].query(f"method == '{m}'").drop(columns="method").reset_index(drop=True)
+            for m in egop.ADAGRADS
+        )
+        pd.testing.assert_frame_equal(zero, preset)
+    other = egop.RUNS["landscape"]({**cell, "adagrad_preset": 0.1}, "cpu")["landscape"]
+    ends = other.groupby("method").suboptimality.median()
+    assert ends["Adagrad"] != ends["Adagrad, preset"]

@@ -77,3 +77,29 @@ def test_points_of_a_ball_fill_it():
     assert (points.norm(dim=1) < 0.5 ** (1 / egop_theory.SMOOTH)).double().mean().item() == (
         pytest.approx(0.5, abs=0.03)
     )
+
+
+@pytest.mark.parametrize("name", egop_theory.CURVATURE)
+def test_curves_are_their_derivatives_and_bend_no_more_than_is_said(name):
+    z = torch.linspace(-7, 7, 1000, dtype=torch.float64, requires_grad=True)
+    value, slope, bend = egop_theory.curve(name, z)
+    (first,) = torch.autograd.grad(value.sum(), z, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), z)
+    torch.testing.assert_close(slope, first)
+    torch.testing.assert_close(bend, second)
+    assert bend.abs().max().item() == pytest.approx(egop_theory.CURVATURE[name], rel=1e-4)
+
+
+def test_a_step_where_the_hessian_exceeds_the_constants_breaks_the_inequality():
+    a = decaying_matrix(6, torch.arange(1, 5) ** -1.0, of=("a",))
+    at = seeds.normal(4, of=("at",))
+    hessian = torch.autograd.functional.hessian(lambda x: (a @ x).cos().sum(), at)
+    constants = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)
+    excess, along = egop_theory._excess(hessian, constants)
+    inside = torch.linalg.eigvalsh(excess * constants.diag() - hessian).min()
+    outside = torch.linalg.eigvalsh(excess * constants.diag() + hessian).min()
+    assert min(inside, outside).item() == pytest.approx(0, abs=1e-12)
+    for factor, broken in ((0.99, True), (1.01, False)):
+        ratio = egop_theory._taylor("cosine", a, factor * excess * constants, at, 1e-4 * along)
+        assert (ratio > 1) == broken
+        assert ratio.item() == pytest.approx(1 / factor, rel=1e-3)

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hdnotes.experiments.egop import COORDINATES, DIGITS_PARAMETERS, LANDSCAPE_RATES
+from hdnotes.experiments.egop import ADAGRADS, COORDINATES, DIGITS_PARAMETERS, LANDSCAPE_RATES
 from hdnotes.findings import egop
+from hdnotes.wording import number
 
 PROBLEMS = [(16, 2.0), (64, 2.0), (256, 2.0), (64, 0.0), (64, 1.0)]
 FACTOR = {(64, 0.0): 1.0, (64, 1.0): 1 / 16}  # else 1/d
@@ -24,7 +25,7 @@ def made_to_theory() -> dict[str, pd.DataFrame]:
             for k in range(1, 11):
                 value, density = float(k == 1), 1 / (factor * d)
                 spectrum.append((d, p, trial, k, value + 1e-30, value + 1e-30, min(density, 1)))
-            for method in ("GD", "GD + momentum", "Adagrad", "Adam"):
+            for method in (*egop.EQUIVARIANT, *egop.ADAPTIVE):
                 for c in COORDINATES:
                     helped = factor if c == "EGOP" and method in egop.ADAPTIVE else 1.0
                     for rate in RATES:
@@ -34,8 +35,9 @@ def made_to_theory() -> dict[str, pd.DataFrame]:
         spectrum = [(*row[:4], 1.0, 1.0, 1.0) if row[:2] == (64, 0.0) else row for row in spectrum]
         spectrum += [(64, 0.0, t, k, 1.0, 1.0, 1.0) for t in TRIALS for k in range(11, 65)]
     landscape = [
-        (t, rate, c, 1.0, *((1e-12, 5.0) if c == "EGOP" else (1e-6, 30.0)))
+        (0.1, t, name, rate, c, 1.0, *((1e-12, 5.0) if c == "EGOP" else (1e-6, 30.0)))
         for t in range(40)
+        for name in ADAGRADS
         for rate in LANDSCAPE_RATES
         for c in COORDINATES[:2]
     ]
@@ -59,7 +61,9 @@ def made_to_theory() -> dict[str, pd.DataFrame]:
         "landscape": pd.DataFrame(
             landscape,
             columns=[
+                "adagrad_preset",
                 "trial",
+                "method",
                 "learning_rate",
                 "coordinates",
                 "start_suboptimality",
@@ -195,7 +199,11 @@ def test_where_egop_coordinates_harm_is_told():
     tables = made_to_theory()
     scale(tables, "headline", "coordinates == 'EGOP' and decay == 1", "final_loss", 1e9)
     told = egop.harm_words(results(tables))
-    assert "coordinates: Adagrad at $p = 1$; Adam at $p = 1$." in told
+    both = "Adagrad from 0.1 at $p = 1$; Adagrad from 0 at $p = 1$"
+    assert f"coordinates: {both}; Adam at $p = 1$." in told
+    worst = tables["headline"].query("method == 'Adam' and coordinates == 'EGOP' and decay == 1")
+    least = worst.groupby("learning_rate").final_loss.median().min()
+    assert told.endswith(f"Adam: {number(float(least), 1)}")
     assert [row[0] for row in egop.losses_by_decay(results(tables))] == ["0", "1", "2"]
 
 
@@ -204,6 +212,77 @@ def test_what_is_said_of_the_help_follows_the_losses():
     assert "EGOP coordinates lower the final loss" in egop.told_help(results(tables))
     scale(tables, "headline", "coordinates == 'EGOP'", "final_loss", 1e9)
     assert "EGOP coordinates do not lower the final loss" in egop.told_help(results(tables))
+
+
+#: Claims that Adagrad's start can decide -> how to break them for one start.
+STARTS = {
+    "d4-1-a": ("landscape", "coordinates == 'original'", "suboptimality", 1e5),
+    "hd-eg-a": ("landscape", "coordinates == 'original'", "suboptimality", 1e5),
+    "d4-1-b": ("landscape", "coordinates == 'EGOP'", "axis_angle_deg", 8),
+    "d4-1-e": ("landscape", "coordinates == 'EGOP'", "suboptimality", 1e8),
+    "d4-1-c": ("headline", "coordinates == 'EGOP'", "final_loss", 1e9),
+    "d4-1-d": ("headline", "coordinates == 'EGOP'", "final_loss", 1e9),
+}
+
+
+@pytest.mark.parametrize("claim_id", STARTS)
+@pytest.mark.parametrize("method", ADAGRADS)
+def test_where_the_two_starts_disagree_no_claim_of_adagrad_holds(claim_id, method):
+    table, where, column, factor = STARTS[claim_id]
+    tables = made_to_theory()
+    scale(tables, table, f"{where} and method == '{method}'", column, factor)
+    worst = method == egop.PRESET and table == "landscape" and claim_id != "d4-1-a"
+    assert verdict(claim_id, tables) == ("fails" if worst else "partly")
+    told = claim_evidence(claim_id, tables)
+    assert "Adagrad from 0.1" in told
+    assert "Adagrad from 0" in told.replace("Adagrad from 0.1", "")
+
+
+@pytest.mark.parametrize("method", ADAGRADS)
+def test_theorem_3s_claims_are_those_of_adagrad_from_0(method):
+    tables = made_to_theory()
+    where = f"coordinates == 'EGOP' and method == '{method}'"
+    scale(tables, "headline", where, "mean_gradient_l1", 30)
+    own, other = ("holds", "partly") if method == egop.PRESET else ("partly", "holds")
+    assert verdict("d4-3-a", tables) == own
+    told = claim_evidence("d4-3-a", tables)
+    assert told.endswith(f"The same asked of Adagrad from 0.1: {other}.")
+
+
+def test_what_is_said_of_the_help_gives_both_starts():
+    tables = made_to_theory()
+    where = "method == 'Adagrad, preset' and coordinates == 'EGOP'"
+    rows = tables["headline"].eval(where)
+    original = tables["headline"].query("method == 'Adam' and coordinates == 'original'")
+    tables["headline"].loc[rows, "final_loss"] = 0.5 * original.final_loss.to_numpy()
+    told = egop.told_help(results(tables))
+    assert "Adagrad from 0.1: 0.5 (0.5 to 0.5); Adagrad from 0: " in told
+    assert "Adagrad from 0: 0.5" not in told
+
+
+def test_which_path_follows_the_axes_is_told_of_either_start():
+    tables = made_to_theory()
+    where = "method == 'Adagrad' and coordinates == 'EGOP'"
+    scale(tables, "landscape", where, "axis_angle_deg", 8)
+    preset, zero = egop.told_angles(results(tables)).split(". With ")
+    assert "from 0.1 the EGOP path follows the axes more closely" in preset
+    assert "from 0 the EGOP path follows the axes less closely" in zero
+    few = {name: table[table.trial < 2] for name, table in tables.items()}
+    assert egop.told_angles(results(few)).count("it is open which path") == 2
+
+
+def test_the_derivatives_above_the_preset_accumulator_are_counted():
+    tables = made_to_theory()
+    tables["headline"]["adagrad_start"] = 0.1
+    assert "1 (median) exceeds $a = 0.1$." in egop.told_small(results(tables))
+    tables["headline_spectrum"].loc[lambda t: t.k == 2, "eigenvalue"] = 0.2
+    assert "2 (median) exceed $a = 0.1$." in egop.told_small(results(tables))
+
+
+def test_the_first_shelf_of_the_network_ends_where_its_spectrum_falls_most():
+    tables = made_to_theory()
+    tables["digits"].loc[lambda t: t.k > 41, "eigenvalue"] /= 10
+    assert egop.digits_step(tables["digits"]) == "41"
 
 
 def test_losses_of_rounding_are_equal():

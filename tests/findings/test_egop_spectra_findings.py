@@ -89,6 +89,11 @@ def verdict(claim_id, tables):
     return claim.test(results).verdict
 
 
+def claim_evidence(claim_id, tables):
+    (claim,) = [claim for claim in egop_spectra.CLAIMS if claim.id == claim_id]
+    return claim.test(SimpleNamespace(table=lambda name: tables[name].copy())).evidence
+
+
 def change(tables, name, where, column, to):
     rows = tables[name].query(where).index if where else slice(None)
     tables[name].loc[rows, column] = to(tables[name].loc[rows, column])
@@ -147,17 +152,47 @@ def test_the_shelves_have_to_stay_for_every_law():
     assert verdict("d4-c1-b", tables) == "partly"
 
 
-def test_a_power_law_is_not_exponential():
-    tables = made_to_the_text()
-    exact = egop_spectra.symmetric_spectra(SimpleNamespace(table=tables.get))
-    for window in egop_spectra.TAILS:
-        found = egop_spectra.fits(exact.assign(eigenvalue=exact.k**-6.0), window)
-        assert (found.exponential < found.power).all()
-    table = tables["symmetric"]
-    images = table.eigenvalue.between(1e-9, 9e-4)
-    table.loc[images, "eigenvalue"] = table.groupby(["rho", "inputs", "trial", "part"]).cumcount()
-    table.loc[images, "eigenvalue"] = 1e-3 / table.loc[images, "eigenvalue"] ** 6
-    assert verdict("d4-4-d", tables) == "partly"
+def decaying(tables, rates):
+    """Give the spectrum exponentials in some stretches and, where the rate is 0, power laws."""
+    spectrum = egop_spectra.symmetric_spectra(SimpleNamespace(table=tables.get))
+    logs = 0.0 * spectrum.k
+    for (first, last), rate in zip(egop_spectra.STRETCHES, rates, strict=True):
+        k = spectrum.k.clip(first, last)
+        logs -= rate * (k - first) if rate else 6 * np.log(k / first)
+    spectrum["eigenvalue"] = np.exp(logs)
+    rows = spectrum.assign(part="apart", times=1)
+    return {**tables, "symmetric": rows[tables["symmetric"].columns]}
+
+
+@pytest.mark.parametrize(
+    ("rates", "expected"),
+    [
+        ((0, 0, 0, 0), "fails"),
+        ((0, 0.1, 0, 0), "partly"),
+        ((0, 0.1, 0, 0.03), "holds"),
+        ((0.1, 0.1, 0.05, 0.03), "holds"),
+    ],
+)
+def test_every_stretch_is_asked_whether_it_decays_exponentially(rates, expected):
+    tables = decaying(made_to_the_text(), rates)
+    assert verdict("d4-4-d", tables) == expected
+    told = claim_evidence("d4-4-d", tables)
+    names = {rate > 0: [] for rate in rates} | {True: [], False: []}
+    for (first, last), rate in zip(egop_spectra.STRETCHES, rates, strict=True):
+        names[rate > 0].append(f"{first} to {last}")
+    assert f"exponential: {', '.join(names[True]) or 'none'}; not: " in told
+    assert f"not: {', '.join(names[False]) or 'none'}; open: none." in told
+
+
+def test_the_stretches_leave_nothing_out_and_end_where_the_shelves_do():
+    ends = [last for _, last in egop_spectra.STRETCHES]
+    assert [first for first, _ in egop_spectra.STRETCHES] == [1, *(k + 1 for k in ends[:-1])]
+    assert tuple(ends[:2]) == egop_spectra.predicted_steps("digits")
+
+
+def test_a_stretch_of_equal_eigenvalues_is_no_decay():
+    flat = pd.DataFrame({"trial": 0, "k": range(1, 6), "eigenvalue": 0.3})
+    assert egop_spectra.fits(flat, (1, 5)).to_numpy().tolist() == [[0.0, 0.0]]
 
 
 def test_another_place_of_one_of_fashions_steps_is_no_success():

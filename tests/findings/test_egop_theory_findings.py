@@ -48,7 +48,13 @@ def _made():
         "equivariance": _equivariance(),
         "kronecker": _kronecker(),
         "smooth": _smooth(),
+        "characterization": _characterization(),
     }
+
+
+def _characterization():
+    rows = [(t, "f", way, x) for t in INSTANCES for way, x in (("if", 1.0), ("only if", 1.01))]
+    return pd.DataFrame(rows, columns=["trial", "function", "direction", "ratio"])
 
 
 def _inequalities():
@@ -130,6 +136,7 @@ BREAKS = {
     "d4-a-e": ("inequalities", ONE + "'Lemma 18'", "high", lambda v: v * 1.2, "fails"),
     "d4-a-f": ("inequalities", ONE + "'Lemma 19'", "low", lambda v: v * 0.8, "fails"),
     "d4-e-a": ("kronecker", None, "distance", lambda v: 0 * v, "partly"),
+    "d4-a-g": ("characterization", "trial == 3", "ratio", lambda v: v * 0.98, "partly"),
 }
 
 
