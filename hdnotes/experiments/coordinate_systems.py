@@ -1,14 +1,15 @@
 r"""The coordinate systems that gradients give, from a whole matrix down to a few vectors.
 
 Shared by the cells of `egop_scalability`: each system carries its labels and the seconds that
-forming it took. The ways are those of document 4, Section 5 and Appendix B.
+forming it alone takes, from gradients that are there. The ways are those of document 4, Section 5
+and Appendix B.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial, reduce
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,7 +27,7 @@ TOGETHER = 64
 
 
 class System(NamedTuple):
-    """One coordinate system: its labels, its blocks, and the seconds that forming them took."""
+    """One coordinate system: its labels, its blocks, and the seconds that forming it takes."""
 
     basis: str
     rank: int
@@ -51,10 +52,9 @@ def nbytes(blocks: Sequence[Block]) -> int:
     return sum(one.vectors.nbytes for one in blocks)
 
 
-def layer_bases(gradients: Tensor, widths: Sequence[int]) -> tuple[Block, ...]:
-    """Return the eigenbasis of each weight matrix's own EGOP (document 4, Eq. 5)."""
-    weights = [layer.weight for layer in layers(widths)]
-    return tuple(Block(at, egop.eigenbasis(gradients[:, at]).vectors) for at in weights)
+def layer_basis(gradients: Tensor, weight: slice) -> tuple[Block, ...]:
+    """Return the eigenbasis of one weight matrix's own EGOP (document 4, Eq. 5)."""
+    return (Block(weight, egop.eigenbasis(gradients[:, weight]).vectors),)
 
 
 def product_bases(moments: Sequence[sides.Moments], widths: Sequence[int]) -> tuple[Block, ...]:
@@ -63,10 +63,17 @@ def product_bases(moments: Sequence[sides.Moments], widths: Sequence[int]) -> tu
     return tuple(block(layer.weight, Sides(left, right)) for layer, (left, right) in pairs)
 
 
-def folded(products: Sequence[Block]) -> tuple[Block, ...]:
-    """Return the rotation of the first layer's inputs alone."""
-    at, both = products[0]
-    return (block(at, Sides(None, cast(Any, both).right)),)
+def input_moment(gradients: Tensor, widths: Sequence[int]) -> Tensor:
+    """Return the sum of G^T G of the first layer, (inputs, inputs): enough for a folded basis."""
+    first = layers(widths)[0]
+    rows = gradients[:, first.weight].reshape(-1, first.inputs)
+    return rows.T @ rows
+
+
+def folded(moment: Tensor, widths: Sequence[int]) -> tuple[Block, ...]:
+    """Return the rotation of the first layer's inputs by the eigenvectors of their moment."""
+    turn = torch.linalg.eigh(moment).eigenvectors.flip(1)
+    return (block(layers(widths)[0].weight, Sides(None, turn)),)
 
 
 def layer_moments(gradients: Tensor, widths: Sequence[int]) -> list[sides.Moments]:
@@ -91,24 +98,27 @@ def matrices(gradients: Tensor, widths: Sequence[int], asked: Sequence[str]) -> 
     """Return the coordinate systems made of whole orthonormal matrices: full, block, Kronecker."""
     count, d = gradients.shape
 
-    def system(name: str, make: Callable[[], tuple[Block, ...]]) -> System:
-        blocks, seconds = timed(gradients.device.type, make)
+    def system(name: str, make: Callable[..., tuple[Block, ...]], *given: Any) -> System:
+        blocks, seconds = timed(gradients.device.type, make, *given)
         return System(name, d, "none", count, blocks, seconds)
 
     found = []
     if "full" in asked:
         found.append(system("full", lambda: whole(egop.eigenbasis(gradients).vectors)))
     if {"block", "first layer", "second layer"} & {*asked}:
-        both = system("block", lambda: layer_bases(gradients, widths))
-        first, second = ((one,) for one in both.blocks)
-        parts = {"block": both.blocks, "first layer": first, "second layer": second}
-        found += [both._replace(basis=k, blocks=v) for k, v in parts.items() if k in asked]
-    if {"Kronecker", "folded"} & {*asked}:
-        product = system(
-            "Kronecker", lambda: product_bases(layer_moments(gradients, widths), widths)
+        first, second = (
+            system(name, layer_basis, gradients, layer.weight)
+            for name, layer in zip(("first layer", "second layer"), layers(widths), strict=True)
         )
-        inputs = product._replace(basis="folded", blocks=folded(product.blocks))
-        found += [one for one in (product, inputs) if one.basis in asked]
+        blocks, seconds = first.blocks + second.blocks, first.seconds + second.seconds
+        both = System("block", d, "none", count, blocks, seconds)
+        found += [one for one in (both, first, second) if one.basis in asked]
+    if "Kronecker" in asked:
+        found.append(
+            system("Kronecker", lambda: product_bases(layer_moments(gradients, widths), widths))
+        )
+    if "folded" in asked:
+        found.append(system("folded", lambda: folded(input_moment(gradients, widths), widths)))
     return found
 
 
@@ -127,12 +137,12 @@ def leading_blocks(
 def of_vectors(
     name: str, vectors: Tensor, used: int, seconds: float, of: tuple[object, ...]
 ) -> list[System]:
-    """Return the coordinate systems of a few vectors and either complement."""
-    k = vectors.shape[1]
-    return [
-        System(name, k, "axes", used, whole(completed(vectors)), seconds),
-        System(name, k, "random", used, whole(completed(vectors, (*of, "signs"))), seconds),
-    ]
+    """Return the systems of a few vectors, made in ``seconds``, and either complement."""
+    k, found = vectors.shape[1], []
+    for complement, mixed in (("axes", None), ("random", (*of, "signs"))):
+        basis, completing = timed(vectors.device.type, completed, vectors, mixed)
+        found.append(System(name, k, complement, used, whole(basis), seconds + completing))
+    return found
 
 
 def leading(
@@ -183,17 +193,16 @@ def of_inputs(inputs: Tensor, widths: Sequence[int]) -> list[System]:
     "mean input" turns one axis onto the mean of the inputs by a single reflection; "input SVD"
     takes the right singular vectors of the inputs.
     """
-    at, exact = layers(widths)[0].weight, inputs.double()
-    mean = exact.mean(0)
-    eye = torch.eye(len(mean), dtype=exact.dtype, device=exact.device)
-    turns = {
-        "mean input": eye @ completed((mean / mean.norm()).unsqueeze(1)),
-        "input SVD": torch.linalg.eigh(exact.T @ exact).eigenvectors.flip(1),
-    }
-    d = layers(widths)[-1].bias.stop
-    return [
-        System(name, d, "none", 0, (block(at, Sides(None, turn)),)) for name, turn in turns.items()
-    ]
+    d, device, exact = layers(widths)[-1].bias.stop, inputs.device.type, inputs.double()
+
+    def reflected() -> tuple[Block, ...]:
+        mean = exact.mean(0)
+        eye = torch.eye(len(mean), dtype=exact.dtype, device=exact.device)
+        turn = eye @ completed((mean / mean.norm()).unsqueeze(1))
+        return (block(layers(widths)[0].weight, Sides(None, turn)),)
+
+    ways = {"mean input": reflected, "input SVD": lambda: folded(exact.T @ exact, widths)}
+    return [System(name, d, "none", 0, *timed(device, make)) for name, make in ways.items()]
 
 
 def in_precision(blocks: Sequence[Block], dtype: torch.dtype) -> tuple[Block, ...]:
@@ -226,19 +235,25 @@ class Estimate(NamedTuple):
 
     vectors: Tensor
     moments: list[sides.Moments]
+    inputs: Tensor
     gradients: int
     sampling_s: float
     sketching_s: float
     moments_s: float
+    inputs_s: float
 
 
 def estimated(network: Classifier, cell: Mapping[str, Any], of: tuple[object, ...]) -> Estimate:
-    """Sketch gradients and sum the moments of both layers' sides, a part at a time."""
+    """Sketch gradients and sum the moments of both layers' sides, a part at a time.
+
+    The moment of the first layer's inputs is summed once more, alone, to see what that takes.
+    """
     device, rank = network.inputs.device.type, cell["rank"]
     parts = gradient_parts(network, cell["gradients"], cell["batch_size"], of)
     rows = network.inputs.new_zeros(0, network.parameters)
     moments: list[sides.Moments] = []
-    seconds = [0.0, 0.0, 0.0]
+    inputs = network.inputs.new_zeros(2 * [layers(network.widths)[0].inputs])
+    seconds = [0.0, 0.0, 0.0, 0.0]
     while True:
         part, sampling = timed(device, next, parts, None)
         if part is None:
@@ -247,9 +262,13 @@ def estimated(network: Classifier, cell: Mapping[str, Any], of: tuple[object, ..
         new, summing = timed(device, layer_moments, part, network.widths)
         sums = zip(moments, new, strict=True) if moments else ()
         moments = [sides.added(*pair) for pair in sums] or new
-        seconds = [a + b for a, b in zip(seconds, (sampling, sketching, summing), strict=True)]
+        own, alone = timed(device, input_moment, part, network.widths)
+        inputs = inputs + own
+        spent = (sampling, sketching, summing, alone)
+        seconds = [a + b for a, b in zip(seconds, spent, strict=True)]
     vectors, last = timed(device, leading_directions, rows, min(rank, len(rows)))
-    return Estimate(vectors, moments, cell["gradients"], seconds[0], seconds[1] + last, seconds[2])
+    seconds[1] += last
+    return Estimate(vectors, moments, inputs, cell["gradients"], *seconds)
 
 
 def streamed_systems(
@@ -258,14 +277,14 @@ def streamed_systems(
     """Return the coordinate systems asked for that a pass over gradients gives."""
     d, count = layers(widths)[-1].bias.stop, found.gradients
     device = found.vectors.device.type
-    product, seconds = timed(device, product_bases, found.moments, widths)
+    product, turning = timed(device, product_bases, found.moments, widths)
+    inputs, folding = timed(device, folded, found.inputs, widths)
     nothing = completed(found.vectors[:, :0], (*of, "signs"))
     result = [
         System("original", 0, "none", 0, ()),
         System("random", 0, "random", 0, whole(nothing)),
         *of_vectors("leading", found.vectors, count, found.sketching_s, of),
     ]
-    forming = found.moments_s + seconds
-    result.append(System("Kronecker", d, "none", count, product, forming))
-    result.append(System("folded", d, "none", count, folded(product), forming))
+    result.append(System("Kronecker", d, "none", count, product, found.moments_s + turning))
+    result.append(System("folded", d, "none", count, inputs, found.inputs_s + folding))
     return [one for one in result if one.basis in ("original", "random", *cell["bases"])]

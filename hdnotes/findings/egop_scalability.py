@@ -282,6 +282,40 @@ def time_to_match(results: Any) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def against_size(results: Any) -> pd.DataFrame:
+    """Return Adam's runs on the networks that were trained, by their number of parameters.
+
+    A row a run, at the reference k and the original coordinates' best rate: ``images``, and
+    ``over_original``, the final loss over that of the same trial in original coordinates.
+    """
+    table = ends(results)
+    table = table[table.basis.ne("leading") | table["rank"].eq(reference_rank(table))]
+    runs = {"digits": table[table.method.eq("Adam")], "Fashion-MNIST": large_ends(results)}
+    found = []
+    for images, own in [(images, own) for images, own in runs.items() if len(own)]:
+        own = own[own.learning_rate.eq(best_rate(own))]
+        base = own.trial.map(losses(own, basis="original"))
+        over = {"over_original": (own.final_loss + TINY) / base, "images": images}
+        found.append(own.assign(parameters=dimension(own), **over))
+    return pd.concat(found, ignore_index=True)
+
+
+def sizes_in_words(table: pd.DataFrame) -> str:
+    """List the networks that were trained: their parameters and what they see."""
+    pairs = table[["parameters", "images"]].drop_duplicates().itertuples(index=False)
+    return " and ".join(f"$d$ = {d:,} ({images})" for d, images in pairs)
+
+
+def medians_in_words(table: pd.DataFrame, value: str) -> str:
+    """List the medians of a column by network and coordinate system."""
+    parts = []
+    for d, own in table.groupby("parameters"):
+        medians = own.groupby("coordinates", sort=False)[value].median()
+        listed = ", ".join(f"{name} {number(median)}" for name, median in medians.items())
+        parts.append(f"at d = {d:,}: {listed}")
+    return "; ".join(parts)
+
+
 def _reached(loss: pd.Series, target: float) -> float:
     """Return the epoch at which a loss first comes down to a target, interpolated."""
     values, epochs = np.log(loss.to_numpy(float)), loss.index.to_numpy(float)

@@ -1,10 +1,12 @@
 """Every basis trains the same start; what is too large is refused before it is allocated."""
 
+import time
+
 import pandas as pd
 import pytest
 import torch
 
-from hdnotes.experiments import egop_scalability
+from hdnotes.experiments import coordinate_systems, egop_scalability
 from hdnotes.experiments.basis_races import Task, kept_epochs, race, race_renewed, race_within
 from hdnotes.experiments.coordinate_systems import (
     System,
@@ -12,6 +14,7 @@ from hdnotes.experiments.coordinate_systems import (
     gradient_parts,
     of_inputs,
     streamed,
+    streamed_systems,
     systems,
 )
 from hdnotes.experiments.egop_scalability import (
@@ -73,6 +76,28 @@ def test_a_basis_that_is_not_asked_for_is_not_made(task):
     gradients = digits_gradients(task, CELL)
     some = systems(gradients, task.network.widths, {**CELL, "bases": ["folded"]}, ("test",))
     assert [one.basis for one in some] == ["original", "random", "folded"]
+
+
+def test_forming_a_basis_is_timed_by_itself(task, monkeypatch):
+    """A basis takes what its own parts take; another one that is made beside it adds nothing."""
+
+    for name in ("layer_moments", "product_bases", "completed"):
+        fast = getattr(coordinate_systems, name)
+        slow = lambda *given, fast=fast: (time.sleep(0.2), fast(*given))[1]  # noqa: E731
+        monkeypatch.setattr(coordinate_systems, name, slow)
+    network, of = task.network, ("test",)
+    cell = {**CELL, "gradients": 30}
+    batch = systems(digits_gradients(task, CELL), network.widths, cell, of)
+    stream = streamed_systems(estimated(network, cell, of), cell, network.widths, of)
+    for found in (batch, stream):
+        forming = {one.basis: one.seconds for one in found}
+        assert 0 < forming["folded"] < 0.2
+        assert forming["Kronecker"] > 0.4
+        assert forming["leading"] > 0.2
+    forming = {one.basis: one.seconds for one in batch}
+    assert forming["block"] == forming["first layer"] + forming["second layer"]
+    mean, svd = of_inputs(network.inputs, network.widths)
+    assert 0 < svd.seconds < 0.2 < mean.seconds
 
 
 def test_the_first_axis_of_the_mean_input_is_the_mean(task):

@@ -87,7 +87,8 @@ def large() -> tuple[pd.DataFrame, pd.DataFrame]:
     names = ["draw", "method", "learning_rate", "start", "basis", "complement", "epoch", "loss"]
     curves = pd.DataFrame(rows, columns=names)
     last = curves[curves.epoch.eq(5)].rename(columns={"loss": "final_loss"})
-    return last.drop(columns="epoch").assign(accuracy=0.8, gradients=640), curves
+    rank = last.basis.map({"leading": 200, "partial": 200, "original": 0}).fillna(LARGE).astype(int)
+    return last.drop(columns="epoch").assign(accuracy=0.8, gradients=640, rank=rank), curves
 
 
 def costs() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -285,6 +286,26 @@ def test_costs_have_a_row_for_every_basis_the_refused_one_without_a_ratio():
     assert table.outcome["EGOP", LARGE] == "refused"
     assert table.ratio["Kronecker", 805] == pytest.approx(1.2, rel=0.05)
     assert (table.ratio_low <= table.ratio_high).sum() == 11
+
+
+def test_final_losses_stand_against_the_sizes_that_were_trained():
+    """At the reference k and the original coordinates' best rate; the ratio is paired."""
+    table = findings.against_size(made())
+    assert findings.sizes_in_words(table) == (
+        "$d$ = 2,410 (digits) and $d$ = 79,510 (Fashion-MNIST)"
+    )
+    assert set(table.method) == {"Adam"}
+    assert set(table[table.images.eq("Fashion-MNIST")].learning_rate) == {0.004}
+    leading = table[table.coordinates.eq("leading")]
+    assert set(leading["rank"]) == {RANK, 200}
+    medians = leading.groupby("parameters").over_original.median()
+    assert medians.tolist() == pytest.approx([0.1, 0.75], rel=0.1)
+    assert table[table.basis.eq("original")].over_original.tolist() == pytest.approx([1] * 12)
+    pair = table[table.basis.eq("original")]
+    words = "at d = 2,410: original 1.0; at d = 79,510: original 1.0"
+    assert findings.medians_in_words(pair, "over_original") == words
+    only = made(ends=lambda table: table[table.method.eq("Adagrad")])
+    assert findings.sizes_in_words(findings.against_size(only)) == "$d$ = 79,510 (Fashion-MNIST)"
 
 
 def test_the_reference_rank_and_the_rate_are_read_off_the_results():
