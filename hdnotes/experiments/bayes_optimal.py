@@ -8,6 +8,7 @@ step of all of them is a matrix product. Given the matrix they are independent.
     overlap    GAMP alone at a larger dimension, down to where little can be recovered
     budget     gradient descent again with four times the steps
     path       GAMP undamped, from a start that is a posterior mean: state evolution step by step
+    start      the spectral start by itself, on the instances that all methods or GAMP saw
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,6 +49,8 @@ FLOWS: Mapping[str, Any] = {
     DESCENT: sphere_descent,
 }
 METHODS = (GAMP, *FLOWS)
+#: What all of them set out from, by itself.
+START = "spectral start alone"
 #: Overlap of a success: a test error 2 (1 - m^2) below 5e-3 (document 2).
 RECOVERED = (1 - 5e-3 / 2) ** 0.5
 #: Squared overlap that GAMP takes the spectral start to have, and the one that paths start with.
@@ -139,6 +142,8 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
     wanted.append(("budget", ABSOLUTE, p.sizes[0], near, longer))
     many = {"matrices": PATH_REPEATS * p.matrices}
     wanted += [("path", name, p.overlap_size, PATHS[name], many) for name in PROBLEMS]
+    wanted += [("start", ABSOLUTE, size, p.alphas, {}) for size in p.sizes]
+    wanted.append(("start", ABSOLUTE, p.overlap_size, p.overlap_alphas, few))
     drawn = {"matrices": p.matrices, "signals": p.signals}
     found = [
         {"kind": kind, "problem": name, "p": size, "alpha": alpha, **drawn, **more}
@@ -232,4 +237,21 @@ def _path(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     return {"path": pd.DataFrame(rows, columns=["matrix", "signal", "step", "q"])}
 
 
-RUNS = {"recovery": _recovery, "overlap": _recovery, "budget": _recovery, "path": _path}
+def _started(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
+    """Return the overlap of the start from which the methods of `_recovery` set out."""
+    tables = []
+    for matrix in range(cell["matrices"]):
+        where = (cell["problem"], cell["p"], cell["alpha"], matrix, cell["signals"])
+        x, teacher, y = (one.to(device) for one in draw(*where))
+        start = _start(cell["problem"], cell["alpha"], x, y, (*where, "guess"))
+        tables.append(_scores(start, teacher).assign(method=START, matrix=matrix))
+    return {"start": pd.concat(tables, ignore_index=True)}
+
+
+RUNS = {
+    "recovery": _recovery,
+    "overlap": _recovery,
+    "budget": _recovery,
+    "path": _path,
+    "start": _started,
+}

@@ -16,10 +16,21 @@ The source's P-SGD and GD had fewer epochs than its Langevin dynamics: here all 
 run that ends says when.
 
 One more cell sets the changes of SGD's gradients beside those of P-SGD's.
+
+The thesis first took another noise, the (scaled) difference of the batch's and the true gradient:
+delta_t = ||g_t / b - g||, with g the gradient of all samples and b the batch's share of them. Its
+cells record the beginning of P-SGD's run, and descend as long as there are pushes, on the sphere
+and, without projection, off it:
+
+    record              rho_t, beside the others
+    difference          delta_t: the batch's gradient scaled up to all samples
+    difference x b      b delta_t = ||g_t - b g||: the true gradient scaled down to the batch
+    difference x eta    eta delta_t, as it is if the text's noise is added to the gradient
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -49,11 +60,16 @@ NO_NOISE, RECORD = "none", "record"
 #: What is drawn in Figure 4.8, and our controls.
 FIGURE = (NO_NOISE, RECORD)
 CONTROLS = ("record x eta", "constant", "cooling", "other data")
+#: The batch's gradient against the true one, with each scaling, beside the record.
+DIFFERENCE, SCALED_DOWN, TIMES_ETA = "difference", "difference x b", "difference x eta"
+DIFFERENCES = (RECORD, DIFFERENCE, SCALED_DOWN, TIMES_ETA)
 LANGEVIN = "Langevin"
 #: The batches whose gradients change from step to step.
 CHANGING = ("persistent", "shuffled")
 #: Epochs of a run's curve that are kept, about, and starts that have one on each data set.
 RECORDS, FOLLOWED = 60, 1
+#: Differences are recorded for so many times fewer epochs, and looks at a run are evenly spaced.
+SHORTER, LOOKS = 20, 200
 #: Data sets of one cell at most, up to a size p; two or more, as each needs another.
 SETS_A_CELL = ((256, 100),)
 
@@ -107,7 +123,7 @@ PROFILES: dict[str, dict[str, Any]] = {
 
 
 def cells(p: Parameters) -> list[dict[str, Any]]:
-    """Return what has to be computed, from easy to hard; then the changes of gradients."""
+    """Return what has to be computed: success from easy to hard, changes, then differences."""
     changes = {
         **_shared(p, p.changes_alpha),
         "kind": "changes",
@@ -123,6 +139,7 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
             for cell in _point(p, alpha)
         ),
         changes,
+        *_difference_cells(p),
     ]
 
 
@@ -161,6 +178,19 @@ def _point(p: Parameters, alpha: float) -> Iterator[dict[str, Any]]:
                 "first_set": first,
                 "sets": last - first,
             }
+
+
+def _difference_cells(p: Parameters) -> Iterator[dict[str, Any]]:
+    """Yield a cell at each alpha of the controls, of the first data sets there."""
+    recorded = max(epochs(p.features, p.epochs_factor / SHORTER), 1)
+    for alpha in sorted(p.control_alphas, reverse=True):
+        yield next(_point(p, alpha)) | {
+            "kind": "difference",
+            "momenta": ["none"],
+            "noises": list(DIFFERENCES),
+            "recorded": recorded,
+            "epochs": recorded * steps_an_epoch("persistent", p.batch_fraction),
+        }
 
 
 def memory(p: Parameters) -> int:
@@ -303,4 +333,57 @@ def changes(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
     return {"changes": table[table.step.between(1, table.end)].drop(columns="end")}
 
 
-RUNS = {"success": compare, "changes": changes}
+def difference(visit: Visit, fraction: float) -> Tensor:
+    """Return delta_t, the distance of the step's gradient over b from the true one (trials,)."""
+    true = visit.problem.loss_and_gradient(visit.point, None)[1]
+    return (visit.gradient / fraction - true).norm(dim=1)
+
+
+def differences(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
+    """Return ``differences``, a row a run on the sphere or off it, with the pushes that it got.
+
+    ``pushes`` are the epochs that had one, ``length`` is the median length of those recorded, and
+    ``pushed_overlap`` the median overlap at looks during them (NaN if there was none).
+    """
+    persistent, full = ({**cell, "batches": name} for name in ("persistent", "full"))
+    fraction = cell["batch_fraction"]
+    steps = torch.arange(cell["recorded"] * steps_an_epoch("persistent", fraction))
+    looks: dict[str, Any] = {"rho": change, "delta": partial(difference, fraction=fraction)}
+    trials, run = train_students([persistent], device, record=steps, observe=looks)
+    running = (steps < run.steps.unsqueeze(1)).to(run.point.device)
+    delta = torch.where(running, run.observed["delta"], 0.0)
+    scaled = {
+        RECORD: record_of(run),
+        DIFFERENCE: delta,
+        SCALED_DOWN: fraction * delta,
+        TIMES_ETA: cell["learning_rate"] * delta,
+    }
+    noises = cell["noises"]
+    lengths = torch.cat([scaled[noise] for noise in noises])
+    streams = tuple(seeds.seed(*name, "noise") for name in start_names(cell, trials))
+    added = Directions(lengths, cell["features"], streams * len(noises))
+    when = torch.linspace(0, cell["epochs"], LOOKS).long().unique()
+    looks = {"overlap": lambda visit: visit.problem.overlap(visit.point).amax(1)}
+    tables = []
+    for sphere in (True, False):
+        off: dict[str, Any] = {} if sphere else {"project": None}
+        trials, run = train_students(
+            [full] * len(noises), device, noise=added, record=when, observe=looks, **off
+        )
+        trials["noise"] = [noises[number] for number in trials["cell"]]
+        pushes = (lengths > 0).sum(1).cpu().minimum(run.steps)
+        under = (when > 0) & (when <= pushes.unsqueeze(1))
+        seen = torch.where(under, run.observed["overlap"].cpu(), torch.nan)
+        pushed = torch.where(lengths > 0, lengths, torch.nan).nanmedian(1).values
+        tables.append(
+            _ends(full, trials, run).assign(
+                sphere=sphere,
+                pushes=pushes.numpy(),
+                length=pushed.cpu().numpy(),
+                pushed_overlap=seen.nanmedian(1).values.numpy(),
+            )
+        )
+    return {"differences": pd.concat(tables, ignore_index=True)}
+
+
+RUNS = {"success": compare, "changes": changes, "difference": differences}

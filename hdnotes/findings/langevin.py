@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from hdnotes import claims
-from hdnotes.claims import Verdict, together
-from hdnotes.experiments.langevin import NO_NOISE, RECORD
+from hdnotes.claims import Verdict, Word, mostly, together
+from hdnotes.experiments.langevin import DIFFERENCE, NO_NOISE, RECORD, SCALED_DOWN, TIMES_ETA
 from hdnotes.experiments.students import epochs
 from hdnotes.findings.success import (
     FAR,
@@ -29,6 +29,7 @@ from hdnotes.findings.success import (
 )
 from hdnotes.measures import crossings as success_curves
 from hdnotes.measures.crossings import Crossing, ratio
+from hdnotes.wording import number
 
 #: Pairs of runs that are needed before two noises can be compared.
 ENOUGH = 20
@@ -38,6 +39,8 @@ MUCH = 2.0
 CHANGING = ("SGD", "P-SGD")
 #: Success probabilities nearer than this are called equal.
 CLOSE = 0.1
+#: At chance: p m^2 of a random point on the sphere, about a squared normal, exceeds it once in 20.
+CHANCE = 4.0
 #: Draws of data sets behind an interval.
 REPEATS = 2000
 #: What the noises are called on the page, in the order of their colours.
@@ -48,6 +51,13 @@ NOISES = {
     "other data": "record of other data",
     "record x eta": "record times $\\eta$",
     NO_NOISE: "none (GD)",
+}
+#: The noises with the batch's gradient against the true one, in the order of the page's table.
+PUSHES = {
+    RECORD: r"$\rho_t$, the record",
+    DIFFERENCE: r"$\delta_t$",
+    SCALED_DOWN: r"$b\,\delta_t$",
+    TIMES_ETA: r"$\eta\,\delta_t$",
 }
 
 
@@ -240,6 +250,29 @@ def _points(share: float) -> str:
     return f"{100 * share:+.0f}".replace("-", "−")
 
 
+def pushed(results: Any) -> pd.DataFrame:
+    """Return the runs under differences of gradients: who ``diverged``, who stayed ``at_chance``.
+
+    Chance is asked on the sphere, of the median overlap over the epochs with a push.
+    """
+    table = results.table("differences")
+    return table.assign(
+        diverged=table.outcome.eq("diverged"),
+        at_chance=table.features * table.pushed_overlap**2 < CHANCE,
+    )
+
+
+def pushed_rows(results: Any) -> list[list[str]]:
+    """Return a row a noise: length over the sphere's radius, ends off the sphere, and on it."""
+    table, rows = pushed(results), []
+    for noise, name in PUSHES.items():
+        on, off = (table[table.noise.eq(noise) & table.sphere.eq(where)] for where in (True, False))
+        length = (on.length / on.features**0.5).median()
+        shares = (f"{count.sum()} of {len(count)}" for count in (off.diverged, on.at_chance))
+        rows.append([name, number(length), *shares, number(on.pushed_overlap.median())])
+    return rows
+
+
 # --- the claims ----------------------------------------------------------------------------------
 
 
@@ -390,6 +423,39 @@ def _changes_more(results: Any) -> Verdict:
     )
 
 
+def _diverges(results: Any) -> Verdict:
+    """Test d2-2-4-4-b, with both scalings: not finite off the sphere, and at chance on it."""
+    table = pushed(results)
+    words: list[Word] = []
+    parts = []
+    for noise in (DIFFERENCE, SCALED_DOWN):
+        runs = table[table.noise.eq(noise)]
+        off, on = runs[~runs.sphere].diverged, runs[runs.sphere].at_chance
+        length = (runs.length / runs.features**0.5).median()
+        found = mostly(off), mostly(on)
+        words += found
+        parts.append(
+            f"{PUSHES[noise]} is {number(length)} times the sphere's radius (median); off the "
+            f"sphere {off.sum()} of {len(off)} runs diverge [{found[0]}], on it {on.sum()} of "
+            f"{len(on)} stay at chance as long as there are pushes [{found[1]}]"
+        )
+    return Verdict(together(*words), f"p = {table.features.max()}: {'; '.join(parts)}.")
+
+
+def _finite(results: Any) -> Verdict:
+    """Test hd-ld-h: times eta no run diverges off the sphere."""
+    table = pushed(results)
+    off = table[~table.sphere].groupby("noise").diverged.agg(["sum", "size"])
+    with_eta = table[~table.sphere & table.noise.eq(TIMES_ETA)].diverged
+    return Verdict(
+        mostly(~with_eta),
+        f"Off the sphere {with_eta.sum()} of {len(with_eta)} runs diverge with "
+        f"{PUSHES[TIMES_ETA]}, {off['sum'][DIFFERENCE]} of {off['size'][DIFFERENCE]} with "
+        f"{PUSHES[DIFFERENCE]}, and {off['sum'][RECORD]} of {off['size'][RECORD]} with the record "
+        "that took its place.",
+    )
+
+
 CLAIMS = (
     claim(
         "d2-2-4-4-a",
@@ -397,6 +463,13 @@ CLAIMS = (
         "in P-SGD.",
         "Section 2.4.4",
         _changes_more,
+    ),
+    claim(
+        "d2-2-4-4-b",
+        "With noise as large as the (scaled) difference of the batch's and the true gradient, the "
+        "dynamics always diverges.",
+        "Section 2.4.4",
+        _diverges,
     ),
     claim(
         "d2-4-8-a",
@@ -480,5 +553,12 @@ CLAIMS = (
         "The noise helps even where P-SGD itself failed, so that its record never fell to zero.",
         "asked by us",
         _without_cooling,
+    ),
+    claim(
+        "hd-ld-h",
+        "With that difference as noise the dynamics diverges because it is not multiplied by the "
+        "learning rate: where it is, as the text can be read, no run does, even off the sphere.",
+        "Sections 2.4.4 and 4.3.2; tested by us",
+        _finite,
     ),
 )

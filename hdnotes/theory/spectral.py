@@ -11,7 +11,9 @@ of Computational Mathematics 19 (2019)). Used by the chapter `bayes_optimal`.
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from scipy.optimize import brentq
 from torch import Tensor
 
 
@@ -50,6 +52,36 @@ def optimal_weight(y: Tensor, alpha: float) -> Tensor:
     if not alpha > 0.5:
         raise ValueError(f"alpha = {alpha} is not allowed; a spectral start needs more than 1/2")
     return (y - 1) / (y + (2 * alpha) ** 0.5 - 1)
+
+
+def predicted_overlap(alpha: float) -> float:
+    r"""Return the overlap of the start by `optimal_weight` with the teacher as p grows.
+
+    With y = s^2, s ~ N(0, 1), and r = T / (lambda - T), lambda > 1 = sup T solves the first of
+
+        E[r (y - 1)] = 1 / alpha,      m^2 = (1 / alpha - E[r^2]) / (1 / alpha + E[r^2 (y - 1)])
+
+    (Y. M. Lu, G. Li, Phase transitions of spectral initialization for high-dimensional non-convex
+    estimation, Information and Inference 9 (2020)). At lambda = 1 these are sqrt(2 / alpha) =
+    1 / alpha and m^2 = 0, which are both true at alpha = 1/2: there the overlap leaves 0.
+
+    Examples
+    --------
+    >>> [round(predicted_overlap(alpha), 3) for alpha in (0.4, 0.5, 0.6, 1.0, 2.0)]
+    [0.0, 0.0, 0.203, 0.454, 0.697]
+    """
+    if alpha <= 0.5:
+        return 0.0
+    s, weight = np.polynomial.hermite_e.hermegauss(120)
+    weight, y = weight / weight.sum(), s**2
+
+    def ratio(above: float) -> np.ndarray:
+        """Return r at lambda = 1 + above."""
+        return (y - 1) / (above * y + (1 + above) * ((2 * alpha) ** 0.5 - 1) + 1)
+
+    r = ratio(brentq(lambda above: weight @ (ratio(above) * (y - 1)) - 1 / alpha, 0, 1e6))
+    slope = 1 / alpha - weight @ r**2
+    return float((slope / (slope + weight @ (r**2 * y))) ** 0.5)
 
 
 def leading_eigenvector(

@@ -12,6 +12,7 @@ from hdnotes.experiments.bayes_optimal import (
     GAMP,
     METHODS,
     RUNS,
+    START,
     SYMMETRIC_DOOR,
     Parameters,
     cells,
@@ -88,6 +89,20 @@ def test_cells_of_gamp_alone_and_of_longer_descent():
     assert set(small("budget", ABSOLUTE, 1.6)["recovery"].method) == {DESCENT}
     door = small("recovery", SYMMETRIC_DOOR, 2.5)["recovery"]
     assert door.wrong_signs.between(0, 1).all()
+
+
+def test_the_start_alone_is_that_of_every_method_on_the_same_instances(monkeypatch):
+    """A method that gives back what it sets out from has the overlaps of the start alone."""
+    alone = small("start", ABSOLUTE, 3.0)["start"]
+    assert set(alone.method) == {START}
+    monkeypatch.setattr(bayes_optimal, "run", lambda steps, budget: steps)
+    monkeypatch.setattr(bayes_optimal, "_points", lambda *asked: (asked[-1], 0))
+    same = small("recovery", ABSOLUTE, 3.0)["recovery"]
+    same = same[same.method == GAMP].reset_index(drop=True)
+    keys = ["matrix", "signal", "overlap", "wrong_signs"]
+    pd.testing.assert_frame_equal(alone[keys], same[keys])
+    wanted = {(c["kind"], c["p"], c["alpha"]) for c in cells(SMALL) if c["problem"] == ABSOLUTE}
+    assert {one[1:] for one in wanted if one[0] == "start"} == {(32, 1.6), (32, 3.0), (40, 0.8)}
 
 
 def test_a_path_starts_at_the_overlap_it_says():

@@ -21,7 +21,11 @@ SMALL = Parameters(
     epochs_factor=6,
     longer=4,
 )
-CELL, CHANGES = cells(SMALL)
+CELL, CHANGES, PUSHED = cells(SMALL)
+
+
+def success(p):
+    return [cell for cell in cells(p) if cell["kind"] == "success"]
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +34,16 @@ def found():
 
 
 def test_the_paper_profile_has_the_texts_budgets_and_two_data_sets_a_cell():
-    table = cells(resolve(langevin, "paper", check_memory=False))[:-1]
+    table = success(resolve(langevin, "paper", check_memory=False))
     assert {(cell["recorded"], cell["epochs"], cell["sets"]) for cell in table} == {
         (20_002, 100_014, 2)
     }
     assert [cell["alpha"] for cell in table] == sorted((c["alpha"] for c in table), reverse=True)
-    odd = cells(Parameters(**{**vars(SMALL), "features": 1024, "data_sets": 5}))
-    assert [(cell["momenta"][0], cell["first_set"], cell["sets"]) for cell in odd[:-1]] == [
+    odd = success(Parameters(**{**vars(SMALL), "features": 1024, "data_sets": 5}))
+    assert [(cell["momenta"][0], cell["first_set"], cell["sets"]) for cell in odd] == [
         (momentum, *part) for momentum in ("none", "standard") for part in ((0, 2), (2, 3))
     ]
-    assert [len(cell["noises"]) for cell in odd[:-1]] == [6, 6, 2, 2]
+    assert [len(cell["noises"]) for cell in odd] == [6, 6, 2, 2]
 
 
 def test_every_run_is_there_once(found):
@@ -143,3 +147,50 @@ def test_changes_are_those_of_the_plain_loop_to_a_run_s_end():
             project(point, 16)
         rows = table[table.method.eq(method) & table["set"].eq(1) & table.start.eq(1)]
         np.testing.assert_allclose(rows.rho, [rho[step] for step in rows.step], rtol=1e-3)
+
+
+def test_differences_are_those_of_the_plain_loop_and_scaled_as_they_say():
+    """One start by hand: the batch's gradients over b against true ones, then GD with b delta."""
+    cell = {**PUSHED, "recorded": 5, "epochs": 10}
+    table = langevin.differences(cell, "cpu")["differences"]
+    assert table.groupby(["noise", "sphere"]).size().eq(4).all()
+    assert set(table.noise) == set(langevin.DIFFERENCES)
+    problem = students.draw_problem(cell, "cpu").take([1])
+    name = ("phase retrieval", "quadratic", 16, 96, 1, "start", 1)
+    masks = Persistent(96, 0.5, (redraw_rate(0.005, 0.5, 2.0),), (seeds.seed(*name, "switches"),))
+    point, delta = draw_start(1, 16, of=name).unsqueeze(0), torch.zeros(1, 10, dtype=torch.float32)
+    for step in range(10):
+        gradient = problem.loss_and_gradient(point, masks.at(step))[1]
+        delta[0, step] = (2 * gradient - problem.loss_and_gradient(point)[1]).norm()
+        point = point - 0.005 * gradient
+        project(point, 16)
+    pushes = Directions(0.5 * delta, 16, (seeds.seed(*name, "noise"),))
+    point, overlaps = draw_start(1, 16, of=name).unsqueeze(0), []
+    for step in range(10):
+        point = point - 0.005 * problem.loss_and_gradient(point)[1] + pushes.at(step)
+        project(point, 16)
+        overlaps.append(problem.overlap(point).item())
+    runs = table[table["set"].eq(1) & table.start.eq(1) & table.sphere].set_index("noise")
+    row = runs.loc["difference x b"]
+    assert (row.pushes, row.epochs) == (10, 10)
+    assert row.overlap == pytest.approx(overlaps[-1], abs=1e-3)
+    assert row.pushed_overlap == pytest.approx(np.quantile(overlaps, 4 / 9), abs=1e-3)
+    middle = delta[0].sort().values[4].item()  # the lower one of two middle ones
+    assert row.length == pytest.approx(0.5 * middle, rel=1e-3)
+    assert runs.length["difference"] == pytest.approx(middle, rel=1e-3)
+    assert runs.length["difference x eta"] == pytest.approx(0.005 * middle, rel=1e-3)
+
+
+def test_off_the_sphere_large_pushes_diverge_and_small_ones_do_not():
+    table = langevin.differences({**PUSHED, "features": 64, "epochs": 40, "recorded": 20}, "cpu")
+    ends = table["differences"].query("not sphere").groupby("noise").outcome
+    assert ends.apply(lambda words: (words == "diverged").all())["difference"]
+    assert not ends.apply(lambda words: (words == "diverged").any())["difference x eta"]
+
+
+def test_cells_of_differences_are_those_of_the_first_data_sets_and_pushed_to_their_ends():
+    large = Parameters(**{**vars(SMALL), "features": 512, "data_sets": 5, "epochs_factor": 400})
+    (cell,) = [cell for cell in cells(large) if cell["kind"] == "difference"]
+    assert (cell["first_set"], cell["sets"], cell["momenta"]) == (0, 2, ["none"])
+    assert cell["recorded"] == students.epochs(512, 20)
+    assert cell["epochs"] == 2 * cell["recorded"]

@@ -12,9 +12,11 @@ from hdnotes.experiments.bayes_optimal import (
     GAMP,
     METHODS,
     PROBLEMS,
+    START,
     SYMMETRIC_DOOR,
 )
 from hdnotes.findings import bayes_optimal
+from hdnotes.theory.spectral import predicted_overlap
 
 STARTS = dict(zip(METHODS, (1.35, 1.55, 1.75, 1.95), strict=True))
 ALPHAS = np.round(np.arange(1.0, 2.51, 0.1), 2)
@@ -45,7 +47,15 @@ def made_to_the_text() -> dict[str, pd.DataFrame]:
         ],
         columns=["problem", "p", "alpha", "signal", "step", "q"],
     )
-    return {"recovery": table.drop(columns="good"), "path": path}
+    start = pd.DataFrame(
+        [
+            (ABSOLUTE, 1024, alpha, START, run % MATRICES, predicted_overlap(alpha))
+            for alpha in ALPHAS
+            for run in range(RUNS)
+        ],
+        columns=["problem", "p", "alpha", "method", "matrix", "overlap"],
+    )
+    return {"recovery": table.drop(columns="good"), "path": path, "start": start}
 
 
 def verdict(name: str, tables: dict[str, pd.DataFrame]) -> str:
@@ -93,7 +103,31 @@ def test_a_path_that_leaves_the_prediction_is_not_followed():
     assert verdict("hd-bo-b", tables) == "fails"
 
 
-@pytest.mark.parametrize("name", ["d2-1-a", "d2-2-3-a", "hd-bo-a", "hd-bo-b", "hd-bo-c"])
+def test_a_start_that_leaves_the_prediction_or_finds_teachers_is_seen():
+    tables = made_to_the_text()
+    start = tables["start"]
+    start.loc[start.alpha == 2.0, "overlap"] = 0.8
+    assert verdict("hd-bo-g", tables) == "fails"
+    assert verdict("hd-bo-f", tables) == "holds"
+    tables["start"] = start.assign(overlap=1.0)
+    assert verdict("hd-bo-f", tables) == "fails"
+
+
+def test_the_start_alone_is_set_beside_the_methods_on_their_instances():
+    tables = made_to_the_text()
+    larger = tables["start"].assign(p=2048)
+    tables["start"] = pd.concat([tables["start"], larger])
+    results = SimpleNamespace(table=lambda name: tables[name].copy())
+    half = bayes_optimal.half_points(bayes_optimal.compared(results))
+    assert list(half) == [*METHODS, START]
+    assert str(half[START][1024]) == "above 2.50"
+    assert set(half[START]) == {1024}
+
+
+HIGH = ["d2-1-a", "d2-2-3-a", "hd-bo-a", "hd-bo-b", "hd-bo-c", "hd-bo-g"]
+
+
+@pytest.mark.parametrize("name", HIGH)
 def test_small_systems_decide_nothing_about_high_dimension(name):
     tables = {key: table.assign(p=128) for key, table in made_to_the_text().items()}
     assert verdict(name, tables) == "undecided"

@@ -38,11 +38,25 @@ CHANGES = pd.DataFrame(
     columns=["method", "set", "start", "step", "rho"],
 )
 
+#: Runs under differences of gradients: off the sphere these diverge but for eta's, on it at chance.
+PUSHED = pd.DataFrame(
+    [
+        (noise, sphere, start, 1024, 0.02 if far else 0.5, 32.0 * far, outcome)
+        for noise, far in zip(langevin.PUSHES, (1, 9, 4.5, 0.05), strict=True)
+        for sphere in (True, False)
+        for start in range(40)
+        for outcome in ["diverged" if far > 0.1 and not sphere else "budget"]
+    ],
+    columns=["noise", "sphere", "start", "features", "pushed_overlap", "length", "outcome"],
+)
+
 
 def made(changes=None, **parameters) -> SimpleNamespace:
     needs = {**NEEDS, **(changes or {})}
     asked, rows = cells(Parameters(**{**vars(TEXT), **parameters})), []
-    for cell in asked[:-1]:
+    for cell in asked:
+        if cell["kind"] != "success":
+            continue
         scalars = {name: x for name, x in cell.items() if not isinstance(x, list)}
         for noise in ("batches", *cell["noises"]):
             for momentum in cell["momenta"]:
@@ -67,6 +81,7 @@ def made(changes=None, **parameters) -> SimpleNamespace:
     runs = pd.DataFrame(rows)
     curves = runs[runs.start.eq(0) & runs.noise.ne("batches")].assign(epoch=1, length=0.5)
     tables = {"runs": runs, "curves": curves.drop(columns="epochs"), "changes": CHANGES}
+    tables["differences"] = PUSHED
     return SimpleNamespace(cells=asked, table=lambda name: tables[name].copy())
 
 
@@ -89,6 +104,33 @@ def test_changes_are_compared_start_by_start_while_both_run():
     table.loc[table.method.eq("P-SGD") & table.step.lt(3), "rho"] = 15.0
     results = SimpleNamespace(cells=MADE.cells, table=lambda name: table)
     assert verdict("d2-2-4-4-a", results) == "fails"
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "change", "expected"),
+    [
+        ("d2-2-4-4-b", "noise == 'difference' and sphere", {"pushed_overlap": 0.1}, "partly"),
+        ("d2-2-4-4-b", "noise == 'difference x b'", {"outcome": "budget"}, "partly"),
+        ("d2-2-4-4-b", "sphere == sphere", {"outcome": "budget", "pushed_overlap": 0.1}, "fails"),
+        ("d2-2-4-4-b", "noise == 'record'", {"outcome": "budget"}, "holds"),
+        ("d2-2-4-4-b", "start > 9", None, "undecided"),
+        ("hd-ld-h", "noise == 'difference x eta'", {"outcome": "diverged"}, "fails"),
+    ],
+)
+def test_a_claim_of_divergence_falls_when_its_runs_do(name, rows, change, expected):
+    table = PUSHED.copy()
+    where = table.eval(rows)
+    if change is None:
+        table = table[~where]
+    else:
+        table.loc[where, list(change)] = list(change.values())
+    assert verdict(name, SimpleNamespace(cells=[], table=lambda name: table)) == expected
+
+
+def test_the_pushes_are_told_in_radii_with_how_their_runs_end():
+    rows = langevin.pushed_rows(MADE)
+    assert rows[1][1:] == ["9.0", "40 of 40", "40 of 40", "0.020"]
+    assert rows[3][2] == "0 of 40"
 
 
 def test_noise_that_has_to_die_away_has_to_on_the_whole_too():
