@@ -13,7 +13,8 @@ def free(device: str = "cpu") -> int:
     if device == "cuda":
         import torch
 
-        return torch.cuda.mem_get_info()[0]
+        held = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+        return torch.cuda.mem_get_info()[0] + held  # what torch keeps for its next tensors
     available = [
         int(line.split()[1]) << 10
         for line in _lines("/proc/meminfo")

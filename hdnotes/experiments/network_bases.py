@@ -65,7 +65,7 @@ def _bases_of(cell: Mapping[str, Any], task: Task) -> dict[str, pd.DataFrame]:
         (number, name, k + 1, float(share))
         for name in ("EGOP", "Kronecker")
         for number, ((_, shape), basis) in enumerate(zip(task.matrices, known[name], strict=True))
-        for k, share in enumerate(rank_one_share(_leading(basis), shape))
+        for k, share in enumerate(rank_one_share(_leading(basis, task.start.device), shape))
     ]
     return {
         "alignment": pd.DataFrame(rows, columns=["epoch", "basis", "ratio"]),
@@ -74,10 +74,10 @@ def _bases_of(cell: Mapping[str, Any], task: Task) -> dict[str, pd.DataFrame]:
     }
 
 
-def _leading(basis: Block) -> Tensor:
+def _leading(basis: Block, device: torch.device) -> Tensor:
     """Return the first columns (size, `LEADING`) of a block, whichever way it is kept."""
     size = basis.at.stop - basis.at.start
-    return (torch.eye(LEADING, size, dtype=torch.float64) @ basis.vectors.T).T
+    return (torch.eye(LEADING, size, dtype=torch.float64, device=device) @ basis.vectors.T).T
 
 
 def _walk(task: Task, steps: int) -> Trained:

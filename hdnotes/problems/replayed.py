@@ -6,9 +6,10 @@ recorded, so it serves as long as the point and the mask are changed in place, w
 trial's leaving to the next. Numbers are those of the same kernels launched one by one.
 """
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -92,7 +93,8 @@ class Replayed(PhaseRetrieval):
 
     @cached_property
     def _recorded(self) -> Recorded:
-        return Recorded(super().loss_and_gradient)
+        # Not kept alive by its own recording: graphs go when the trials that they were made for do.
+        return Recorded(partial(PhaseRetrieval.loss_and_gradient, weakref.proxy(self)))
 
 
 def replayed(problem: PhaseRetrieval) -> Replayed:

@@ -148,7 +148,8 @@ def sweep(
         function, or a `Joint`, for each `kind` of cell. Then a change of one kind's code leaves the
         others fresh.
     cells
-        Flat dictionaries of texts, finite numbers, and lists of them.
+        Flat dictionaries of texts, finite numbers, and lists of them. One that names its `machine`
+        is computed there, whatever the device.
     store
         Where results lie.
     device
@@ -176,7 +177,8 @@ def sweep(
         return _done(store, key, sources[key] if refresh else None)
 
     def job(group: Sequence[str]) -> _Job:
-        return _Job(experiment, {(key, sources[key]): keys[key] for key in group}, device)
+        where = keys[group[0]].get("machine", device)
+        return _Job(experiment, {(key, sources[key]): keys[key] for key in group}, where)
 
     waiting = [key for key in keys if not done(key)]
     if waiting:
@@ -391,8 +393,17 @@ def _at_worker(job: _Job) -> dict[str, Made]:
 @contextmanager
 def _made(job: _Job, folder: Path) -> Iterator[list[Made]]:
     """Compute cells and record what they took; their checkpoints go when all is done with them."""
-    with checkpoints.kept(folder / ".runs" / job.name):
+    with checkpoints.kept(folder / ".runs" / _attempt(job)):
         yield _compute(job)
+
+
+def _attempt(job: _Job) -> str:
+    """Return what this work is called where its checkpoints can be taken up.
+
+    A state is on a device, and of the trials that this machine's cache lets train at a time.
+    """
+    name = canonical([job.name, job.device, devices.cache_bytes()])
+    return digest(name.encode())[:32]
 
 
 def timed(

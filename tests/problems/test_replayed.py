@@ -4,6 +4,8 @@ What a CUDA graph does is done here to a CPU's kernels: each is kept with the te
 given, and is run again on those same tensors.
 """
 
+import gc
+import weakref
 from functools import partial
 
 import pytest
@@ -139,6 +141,21 @@ def test_inputs_elsewhere_are_not_mistaken_for_those_recorded(recording):
         assert torch.equal(seen.loss_and_gradient(other)[1], problem.loss_and_gradient(other)[1])
     assert torch.equal(seen.loss_and_gradient(point)[1], problem.loss_and_gradient(point)[1])
     assert len(recording) == 2
+
+
+def test_a_recording_goes_with_the_trials_that_it_was_made_for(recording):
+    problem, point = made("quadratic", 1)
+    seen = replayed(problem)
+    for _ in range(WARM_UP + 1):
+        seen.loss_and_gradient(point)
+    gone = weakref.ref(seen._recorded)
+    recording.clear()
+    gc.disable()
+    try:
+        del seen
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")

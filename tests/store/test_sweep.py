@@ -14,6 +14,7 @@ import pytest
 import toy
 from states import state
 
+from hdnotes import checkpoints, devices
 from hdnotes.store import sweep as module
 from hdnotes.store.store import Store
 from hdnotes.store.sweep import Joint, MissingResults, cell_key, load, sweep
@@ -243,3 +244,27 @@ def test_a_cell_that_is_there_or_with_another_process_is_left_out_of_its_group(s
     calls = [line for line in toy.runs() if line.startswith("together")]
     assert calls == ["together [2]", "together [0, 6]", "together [4]"]
     assert state(JOINT, toy.CELLS[::2], store) == "fresh"
+
+
+def test_a_checkpoint_is_taken_up_where_its_run_is_divided_alike_and_nowhere_else(
+    store, monkeypatch
+):
+    def stopped(cell, device):
+        path = checkpoints.slot()
+        found.append(checkpoints.load(path))
+        checkpoints.save(path, {"step": len(found)})
+        raise KeyboardInterrupt
+
+    found = []
+    monkeypatch.setattr(toy, "run", stopped)
+    for cache in (1000, 2000, 1000):
+        monkeypatch.setattr(devices, "cache_bytes", lambda size=cache: size)
+        with pytest.raises(KeyboardInterrupt):
+            sweep(toy, toy.CELLS[:1], store, progress=False)
+    assert found == [None, None, {"step": 1}]
+
+
+def test_a_cell_that_names_its_machine_is_computed_and_recorded_there(store, log):
+    cells = [{**toy.CELLS[0], "machine": "cpu"}]
+    found = sweep(toy, cells, store, device="elsewhere", progress=False)
+    assert found.manifests[0]["device"] == "cpu"
