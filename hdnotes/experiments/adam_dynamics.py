@@ -2,17 +2,19 @@ r"""Chapter `adam_dynamics`: Adam in phase retrieval, as it was run, tuned, and 
 
     dynamics   learning curves of Adam, and of P-SGD with and without momentum, for d hidden units
                (document 2, Figures 4.12 and 4.5, alpha = 2.5)
-    race       a method and a kind of batch at one alpha, d = 1: its learning rate is searched on
-               data sets of their own and judged on others; the same search for every method
+    race       a method and a kind of batch at one alpha: its learning rate, and at alpha Adam's
+               betas, are searched on data sets of their own and judged on others; d = 1, or wide
+    untuned    Adam as the source ran it, on the data sets of that judgement
     motion     where students that have stopped learning stand, and how far they still move
     noise      the share of the batches' noise that Adam's first moment keeps along its path
     floor      what error a constant learning rate leaves at the teacher
 
 Methods differ in their class and settings only: data, starts and batches of a trial are the same
-for all. The switch rate of P-SGD is held at the source's whatever the learning rate.
+for all. P-SGD switches samples at the source's rate whatever the learning rate: eta / (b tau) is
+0.01 a step in Figure 4.5 (learning curves, and wide students), 0.005 in Figure 4.1 (all others).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,7 +28,6 @@ from torch.nn.functional import cosine_similarity
 from hdnotes.experiments.parameters import parameter
 from hdnotes.experiments.students import (
     ERRORS,
-    alike,
     alike_in_time,
     draw_problem,
     epochs,
@@ -42,7 +43,7 @@ from hdnotes.experiments.students import (
 )
 from hdnotes.long_training import Visit, train_long
 from hdnotes.measures.batch_noise import carried_noise
-from hdnotes.optimizers import Lockstep, Method
+from hdnotes.optimizers import Lockstep, Method, Setting
 from hdnotes.problems.on_sphere import on_sphere
 from hdnotes.problems.phase_retrieval import PhaseRetrieval, draw_start, project
 from hdnotes.store.sweep import Joint
@@ -55,17 +56,17 @@ TITLE = "Adam in phase retrieval"
 RACE: Mapping[str, tuple[float, str, Mapping[str, Any]]] = {
     "SGD": (0.01, "SGD", {}),
     "momentum": (0.005, "SGD", {"momentum": 0.9}),
-    "Adam": (0.03, "Adam", {}),
-    "Lion": (0.01, "Lion", {}),
+    "Adam": (0.1, "Adam", {}),
+    "Lion": (0.03, "Lion", {}),
     "ADOPT": (0.03, "ADOPT", {}),
     "RMSprop": (0.03, "RMSprop", {}),
     "NAdam": (0.03, "NAdam", {}),
-    "Adam, short memory": (0.03, "Adam", {"betas": (0.9, 0.95)}),
     "long momentum": (0.0005, "SGD", {"momentum": 0.99}),
-    "Adam, long momentum": (0.03, "Adam", {"betas": (0.99, 0.999)}),
     "RAdam": (0.03, "RAdam", {}),
     "Adamax": (0.03, "Adamax", {}),
 }
+#: Betas of Adam's search: torch's; squares that are forgotten sooner; a longer momentum.
+BETAS = ((0.9, 0.999), (0.9, 0.95), (0.99, 0.999))
 BATCHES = ("persistent", "shuffled", "full")
 #: The success curves: methods and batches that are also run at other sample complexities.
 CURVES = (
@@ -76,6 +77,8 @@ CURVES = (
 )
 #: The source's: learning rate of Adam and of P-SGD a hidden unit, and its momentum.
 ADAM_RATE, PERSISTENT_RATE, MOMENTUM = 0.001, 0.01, 0.9
+#: Epochs kept of a judged run at alpha, about.
+RECORDS = 40
 #: Data sets of the search are numbered from here on; those of everything else from 0.
 SEARCH_SETS = 1000
 #: Data sets of one cell at most, up to a size p, so that a cell takes minutes.
@@ -118,8 +121,19 @@ class Parameters:
     alphas: tuple[float, ...] = parameter(
         (3.5, 5.0), above=0, unit="samples per p", help="the others of the success curves"
     )
-    rates: int = parameter(7, at_least=1, help="learning rates tried, half a decade apart")
-    search_sets: int = parameter(4, at_least=1, help="data sets of the search")
+    wide: tuple[int, ...] = parameter(
+        (5,), at_least=2, help="hidden units of the race of wide students at alpha"
+    )
+    wide_methods: tuple[str, ...] = parameter(
+        ("Adam", "Lion", "ADOPT", "momentum"),
+        choices=tuple(RACE),
+        help="its methods: SGD's on persistent batches, the others on shuffled ones",
+    )
+    rates: int = parameter(8, at_least=1, help="learning rates tried, half a decade apart")
+    betas: int = parameter(
+        3, at_least=1, at_most=len(BETAS), help="betas tried with each of Adam's rates at alpha"
+    )
+    search_sets: int = parameter(6, at_least=1, help="data sets of the search")
     search_starts: int = parameter(1, at_least=1, unit="trials", help="starts on each of them")
     judge_sets: int = parameter(10, at_least=1, help="data sets of the judgement")
     judge_starts: int = parameter(2, at_least=1, unit="trials", help="starts on each of them")
@@ -128,7 +142,18 @@ class Parameters:
     )
     batch_fraction: float = parameter(0.5, above=0, at_most=0.5, help="b, share of a batch")
     redraws: float = parameter(
-        0.005, above=0, at_most=0.9, unit="a step", help="how often P-SGD draws a sample's state"
+        0.005,
+        above=0,
+        at_most=0.9,
+        unit="a step",
+        help="how often P-SGD draws a sample's state, but for what the next one says",
+    )
+    wide_redraws: float = parameter(
+        0.01,
+        above=0,
+        at_most=0.9,
+        unit="a step",
+        help="the same in the learning curves, and in the race of wide students",
     )
     motion_sets: int = parameter(
         8, at_least=1, help="data sets, one start each, of motion, noise and floor"
@@ -152,7 +177,9 @@ PROFILES: dict[str, dict[str, Any]] = {
         "methods": ("momentum", "Adam", "Lion"),
         "full_methods": ("SGD",),
         "alphas": (8.0,),
+        "wide_methods": ("Adam", "momentum"),
         "rates": 2,
+        "betas": 2,
         "search_sets": 1,
         "judge_sets": 2,
         "epochs_factor": 20,
@@ -166,12 +193,10 @@ PROFILES: dict[str, dict[str, Any]] = {
         "dynamics_starts": 3,
         "dynamics_epochs": 100_014,
         "features": 1024,
-        "methods": (*tuple(RACE)[:8], "Adam, long momentum"),
+        "methods": tuple(RACE)[:7],
+        "wide_methods": ("Adam", "ADOPT", "momentum"),
         "full_methods": ("SGD", "momentum", "Adam"),
         "alphas": (1.7, 2.0, 2.3, 2.7, 3.0, 4.0, 5.0, 6.0),
-        "rates": 7,
-        "search_sets": 4,
-        "search_starts": 2,
         "epochs_factor": 2000,
     },
 }
@@ -185,20 +210,21 @@ def cells(p: Parameters) -> list[dict[str, Any]]:
         *(cell for d in narrow for cell in _dynamics(p, d)),
         *_explaining(p),
         *_race(p),
+        *_wide_race(p),
         *(cell for d in wide for cell in _dynamics(p, d)),
     ]
 
 
 def _dynamics(p: Parameters, hidden: int) -> Iterator[dict[str, Any]]:
-    """Yield the learning curves of d hidden units; the switch rate is the same for every d."""
+    """Yield the learning curves of d hidden units; the switch rate is Figure 4.5's at every d."""
     most = next((count for size, count in SETS_A_CELL if p.dynamics_features <= size), 1)
     for first in range(0, p.dynamics_sets, most):
         group = {"first_set": first, "sets": min(most, p.dynamics_sets - first)}
         for method, batches in (("Adam", "shuffled"), ("SGD", "persistent")):
             yield {
-                **_problem(p, p.dynamics_features, p.alpha),
+                **_problem(p, p.dynamics_features, p.alpha, hidden),
+                "redraws": p.wide_redraws,
                 "kind": "dynamics",
-                "hidden": hidden,
                 "method": method,
                 "batches": batches,
                 "epochs": p.dynamics_epochs,
@@ -225,27 +251,52 @@ def _race(p: Parameters) -> Iterator[dict[str, Any]]:
     wanted = [(p.alpha, *pair) for pair in ordered]
     wanted += [(alpha, *pair) for alpha in p.alphas if alpha != p.alpha for pair in CURVES]
     for alpha, method, batches in wanted:
-        yield {
-            **_problem(p, p.features, alpha),
-            "kind": "race",
-            "method": method,
-            "batches": batches,
-            "epochs": epochs(p.features, p.epochs_factor),
-            "rates": p.rates,
-            "search_sets": p.search_sets,
-            "search_starts": p.search_starts,
-            "judge_sets": p.judge_sets,
-            "judge_starts": p.judge_starts,
-        }
+        yield _contest(p, alpha, method, batches)
+    yield _untuned_cell(p, 1)
 
 
-def _problem(p: Parameters, features: int, alpha: float) -> dict[str, Any]:
+def _wide_race(p: Parameters) -> Iterator[dict[str, Any]]:
+    """Yield a few methods at alpha once more, each on its own kind of halves, for wide students."""
+    for hidden in p.wide:
+        for method in p.wide_methods:
+            batches = "persistent" if RACE[method][1] == "SGD" else "shuffled"
+            yield _contest(p, p.alpha, method, batches, hidden)
+        yield _untuned_cell(p, hidden)
+
+
+def _contest(
+    p: Parameters, alpha: float, method: str, batches: str, hidden: int = 1
+) -> dict[str, Any]:
+    at_home = alpha == p.alpha
+    return {
+        **_problem(p, p.features, alpha, hidden),
+        "kind": "race",
+        "method": method,
+        "batches": batches,
+        "epochs": epochs(p.features, p.epochs_factor),
+        "rates": p.rates,
+        "betas": p.betas if at_home else 1,
+        "records": RECORDS if at_home else 0,
+        "search_sets": p.search_sets,
+        "search_starts": p.search_starts,
+        "judge_sets": p.judge_sets,
+        "judge_starts": p.judge_starts,
+    }
+
+
+def _untuned_cell(p: Parameters, hidden: int) -> dict[str, Any]:
+    searched = ("rates", "betas", "search_sets", "search_starts")
+    cell = _contest(p, p.alpha, "Adam", "shuffled", hidden) | {"kind": "untuned"}
+    return {name: value for name, value in cell.items() if name not in searched}
+
+
+def _problem(p: Parameters, features: int, alpha: float, hidden: int = 1) -> dict[str, Any]:
     return {
         "features": features,
         "alpha": alpha,
-        "hidden": 1,
+        "hidden": hidden,
         "batch_fraction": p.batch_fraction,
-        "redraws": p.redraws,
+        "redraws": p.redraws if hidden == 1 else p.wide_redraws,
     }
 
 
@@ -272,13 +323,16 @@ def student(cell: Mapping[str, Any], variants: list[str], **change: Any) -> dict
 
 def memory(p: Parameters) -> int:
     """Return the peak bytes of the students that are trained together."""
-    race = {
-        "momenta": range(p.rates),
+    sizes = {
         "sets": max(p.search_sets, p.judge_sets),
         "starts": max(p.search_starts, p.judge_starts),
     }
+
+    def race(cell: dict[str, Any]) -> dict[str, Any]:
+        return {"momenta": tried(cell) if cell["kind"] == "race" else [ADAM_RATE], **sizes}
+
     return held_bytes(
-        {"momenta": FLOOR_RATES, **cell, **(race if cell["kind"] == "race" else {})}
+        {"momenta": FLOOR_RATES, **cell, **(race(cell) if "judge_sets" in cell else {})}
         for cell in cells(p)
     )
 
@@ -305,51 +359,97 @@ def _curves(cells: Sequence[dict[str, Any]], device: str) -> list[dict[str, pd.D
     return found
 
 
-def tried_rates(method: str, rates: int) -> list[float]:
+def tried_rates(method: str, rates: int, hidden: int = 1) -> list[float]:
     """Return the learning rates that are tried: half a decade apart around the middle one.
+
+    A unit's gradient is as 1/d, which torch's SGD makes up for and the others divide by.
 
     Examples
     --------
     >>> [f"{rate:.3g}" for rate in tried_rates("Adam", 5)]
-    ['0.003', '0.00949', '0.03', '0.0949', '0.3']
+    ['0.01', '0.0316', '0.1', '0.316', '1']
     """
-    middle = RACE[method][0]
+    middle, optimizer, _ = RACE[method]
+    if optimizer == "SGD":
+        middle *= hidden
     return [middle * 10 ** ((k - (rates - 1) // 2) / 2) for k in range(rates)]
 
 
+def tried(cell: Mapping[str, Any]) -> list[Setting]:
+    """Return what a cell's search tries: every learning rate, Adam's with each of its betas."""
+    _, optimizer, given = RACE[cell["method"]]
+    own = [{"betas": pair} for pair in BETAS[: cell["betas"]]] if cell["method"] == "Adam" else [{}]
+    rates = tried_rates(cell["method"], cell["rates"], cell["hidden"])
+    return [Method(optimizer, {**given, **betas})(rate) for betas in own for rate in rates]
+
+
 def _tuned(cells: Sequence[dict[str, Any]], device: str) -> list[dict[str, pd.DataFrame]]:
-    """Search each learning rate with the least mean error on some data sets; judge on others."""
-    tried = [tried_rates(cell["method"], cell["rates"]) for cell in cells]
-    searches = _ends(cells, device, tried, "search", first_set=SEARCH_SETS)
-    best = [float(search.groupby("rate").test_error.mean().idxmin()) for search in searches]
-    judged = _ends(cells, device, [[rate] for rate in best], "judge", first_set=0)
-    return [
-        {"search": search, "race": race.assign(at_edge=rate in (rates[0], rates[-1]))}
-        for search, race, rate, rates in zip(searches, judged, best, tried, strict=True)
-    ]
+    """Search each setting with the least mean error on some data sets; judge it on others."""
+    options = [tried(cell) for cell in cells]
+    found = _trained(final_errors, cells, device, options, "search", first_set=SEARCH_SETS)
+    searches = [tables["runs"] for tables in found]
+    best = [_best(search, own) for search, own in zip(searches, options, strict=True)]
+    judged = _judged(cells, device, best)
+    for tables, search, own in zip(judged, searches, options, strict=True):
+        rates = [setting.learning_rate for setting in own]
+        edge = tables["race"].rate.isin([min(rates), max(rates)])
+        tables |= {"search": search, "race": tables["race"].assign(at_edge=edge)}
+    return judged
 
 
-def _ends(
+def _best(search: pd.DataFrame, options: Sequence[Setting]) -> Setting:
+    return options[int(search.groupby("tried").test_error.mean().idxmin())]
+
+
+def _untuned(cells: Sequence[dict[str, Any]], device: str) -> list[dict[str, pd.DataFrame]]:
+    """Judge Adam as the source ran it."""
+    return _judged(cells, device, [Method("Adam")(ADAM_RATE * cell["hidden"]) for cell in cells])
+
+
+def _judged(
+    cells: Sequence[dict[str, Any]], device: str, chosen: Sequence[Setting]
+) -> list[dict[str, pd.DataFrame]]:
+    """Return each cell's judged runs, and their ``paths`` where the cell has records."""
+    records = cells[0]["records"]
+    train = partial(learning_curves, records=records) if records else final_errors
+    found = _trained(train, cells, device, [[one] for one in chosen], "judge", first_set=0)
+    names = {"runs": "race", "curves": "paths"}
+    return [{names[name]: table for name, table in tables.items()} for tables in found]
+
+
+def _trained(
+    train: Callable[..., list[dict[str, pd.DataFrame]]],
     cells: Sequence[dict[str, Any]],
     device: str,
-    tried: Sequence[list[float]],
+    options: Sequence[list[Setting]],
     part: str,
     first_set: int,
-) -> list[pd.DataFrame]:
-    """Return, for each cell, a row a learning rate, data set and start, with the errors there."""
+) -> list[dict[str, pd.DataFrame]]:
+    """Train a student a setting, data set and start; return each cell's tables, told by setting.
+
+    ``tried`` is the setting's number, ``rate`` its learning rate, ``betas`` those given, as text.
+    """
     students, settings = [], []
-    for cell, rates in zip(cells, tried, strict=True):
-        _, optimizer, given = RACE[cell["method"]]
+    for cell, own in zip(cells, options, strict=True):
         sizes = {"sets": cell[f"{part}_sets"], "starts": cell[f"{part}_starts"]}
-        students.append(student(cell, [repr(one) for one in rates], first_set=first_set, **sizes))
-        chosen = trials_of(students[-1])["momentum"].astype(float)
-        settings += [Method(optimizer, given)(rate) for rate in chosen]
+        names = [str(k) for k in range(len(own))]
+        students.append(student(cell, names, first_set=first_set, **sizes))
+        settings += [own[int(k)] for k in trials_of(students[-1])["momentum"]]
     return [
-        runs.assign(rate=runs["momentum"].astype(float)).drop(
-            columns=["momentum", "method", "sampled_error"]
-        )
-        for runs in (tables["runs"] for tables in final_errors(students, device, settings))
+        {name: _told(table, own) for name, table in tables.items()}
+        for tables, own in zip(train(students, device, settings), options, strict=True)
     ]
+
+
+def _told(table: pd.DataFrame, options: Sequence[Setting]) -> pd.DataFrame:
+    number = table["momentum"].astype(int)
+    rates = pd.Series([one.learning_rate for one in options])
+    betas = pd.Series([str(one.method.settings.get("betas", "")) for one in options])
+    told = table.assign(
+        tried=number, rate=number.map(rates).to_numpy(), betas=number.map(betas).to_numpy()
+    )
+    unused = ["momentum", "method", "sampled_error", *(["training_error"] * ("epoch" in table))]
+    return told.drop(columns=unused, errors="ignore")
 
 
 # --- what explains it -----------------------------------------------------------------------------
@@ -450,7 +550,8 @@ def _floor(cell: dict[str, Any], device: str) -> dict[str, pd.DataFrame]:
 
 RUNS = {
     "dynamics": Joint(_curves, alike_in_time),
-    "race": Joint(_tuned, alike),
+    "race": Joint(_tuned, alike_in_time),
+    "untuned": Joint(_untuned, alike_in_time),
     "motion": _motion,
     "noise": _noise,
     "floor": _floor,

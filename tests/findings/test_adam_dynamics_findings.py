@@ -32,6 +32,9 @@ TEXT = Parameters(
 )
 #: Last errors of the learning curves that do what the text says: Adam, P-SGD, with momentum.
 ENDS = {"Adam": 1.2, "P-SGD": 0.3, "P-SGD + momentum": 0.2}
+#: Last errors of the judged runs of wide students, and of untuned Adam with one unit.
+WIDE_ENDS = {"Adam": 0.05, "momentum": 0.2, "untuned": 0.6}
+UNTUNED_END = 1.95
 #: 50 % crossings by kind of batch.
 CROSSINGS = {"persistent": 2.4, "shuffled": 5.0, "full": 5.0}
 
@@ -48,27 +51,39 @@ def curves_of(cell, end):
     ]
 
 
-def race_of(cell, crossing):
+def race_of(cell, crossing, wide, untuned):
     centre = crossing(cell["method"], cell["batches"])
     share = 1 / (1 + (centre / cell["alpha"]) ** 20)
     wins = round(share * cell["judge_starts"])
+    name = "untuned" if cell["kind"] == "untuned" else cell["method"]
+
+    def end(start):
+        if cell["hidden"] > 1:
+            return wide(name)
+        return untuned if name == "untuned" else 9e-4 if start < wins else 1.9
+
     return [
-        {
-            "set": k,
-            "start": start,
-            "test_error": 9e-4 if start < wins else 1.9,
-            "rate": 0.1,
-            "at_edge": False,
-        }
+        {"set": k, "start": start, "test_error": end(start), "rate": 0.1, "betas": ""}
         for k in range(cell["judge_sets"])
         for start in range(cell["judge_starts"])
     ]
 
 
+def paths_of(cell, rows):
+    """Errors that fall evenly in the logarithm of the epoch, to where the judged runs end."""
+    epochs = np.geomspace(1, cell["epochs"], 20).round()
+    return [
+        {name: row[name] for name in ("set", "start")}
+        | {"epoch": epoch, "test_error": 2 * (row["test_error"] / 2) ** (k / 19)}
+        for row in rows
+        for k, epoch in enumerate(epochs)
+    ]
+
+
 def search_of(cell):
     return [
-        {"rate": rate, "set": 1000 + k, "test_error": 1 + 0.1 * k}
-        for rate in tried_rates(cell["method"], cell["rates"])
+        {"rate": rate, "betas": "", "tried": at, "set": 1000 + k, "test_error": 1 + 0.1 * k}
+        for at, rate in enumerate(tried_rates(cell["method"], cell["rates"]))
         for k in range(3)
     ]
 
@@ -92,25 +107,32 @@ def motion_of(cell, angle, radial):
 def made(
     end=lambda name, hidden: ENDS[name],
     crossing=lambda method, batches: CROSSINGS[batches],
+    wide=lambda name: WIDE_ENDS.get(name, 0.4),
+    untuned=UNTUNED_END,
     angle=lambda name, batches: 0.9 if batches == "persistent" else 0.01,
     radial=lambda name: 0.8 if name == "Adam" else 1.0,
     noise=lambda batches, said: said,
     floor=lambda rate: 1e-8,
-    edge=False,
+    edge=lambda method: False,
     **parameters,
 ) -> SimpleNamespace:
     asked = cells(Parameters(**{**vars(TEXT), **parameters}))
     said = {"shuffled": carried_shuffled(BETA, 2), "persistent": carried_persistent(BETA, 0.005)}
     tables: dict[str, list[dict]] = {
-        name: [] for name in ("curves", "race", "search", "motion", "noise", "floor")
+        name: [] for name in ("curves", "race", "paths", "search", "motion", "noise", "floor")
     }
     for cell in asked:
         match cell["kind"]:
             case "dynamics":
                 rows = {"curves": curves_of(cell, end)}
             case "race":
-                judged = [{**row, "at_edge": edge} for row in race_of(cell, crossing)]
+                found = race_of(cell, crossing, wide, untuned)
+                judged = [{**row, "at_edge": edge(cell["method"])} for row in found]
                 rows = {"race": judged, "search": search_of(cell)}
+                rows |= {"paths": paths_of(cell, judged)} if cell["records"] else {}
+            case "untuned":
+                found = race_of(cell, crossing, wide, untuned)
+                rows = {"race": found, "paths": paths_of(cell, found)}
             case "motion":
                 rows = {"motion": motion_of(cell, angle, radial)}
             case "noise":
@@ -161,6 +183,9 @@ BREAKS = {
         {"crossing": lambda m, b: CROSSINGS[b] * (1.5 if (m, b) == ("Adam", "persistent") else 1)},
         "fails",
     ),
+    "hd-dy-j": ({"crossing": lambda m, b: 1.5 if m == "Adam" else CROSSINGS[b]}, "partly"),
+    "hd-dy-k": ({"wide": lambda n: 0.55 if n == "Adam" else WIDE_ENDS.get(n, 0.4)}, "fails"),
+    "hd-dy-l": ({"wide": lambda n: 0.05 if n == "momentum" else WIDE_ENDS.get(n, 0.4)}, "fails"),
     "hd-dy-f": ({"noise": lambda b, said: 0.05}, "fails"),
     "hd-dy-g": ({"angle": lambda n, b: 0.5}, "fails"),
     "hd-dy-h": ({"radial": lambda n: 0.99}, "partly"),
@@ -185,7 +210,13 @@ def test_a_claim_falls_when_its_results_do(name):
         ({"hidden": (1, 2)}, "hd-dy-b"),
         ({"dynamics_sets": 3}, "d2-4-12-b"),
         ({"motion_sets": 3}, "hd-dy-g"),
-        ({"edge": True}, "hd-dy-c"),
+        ({"edge": lambda method: method == "Adam"}, "hd-dy-c"),
+        ({"edge": lambda method: method == "Adam"}, "hd-dy-j"),
+        ({"edge": lambda method: method == "momentum"}, "hd-dy-l"),
+        ({"wide_methods": ("momentum",)}, "hd-dy-k"),
+        ({"wide_methods": ("Adam",)}, "hd-dy-l"),
+        ({"judge_sets": 3}, "hd-dy-k"),
+        ({"epochs_factor": 300}, "hd-dy-j"),
         ({"features": 96}, "hd-dy-c"),
         ({"epochs_factor": 300}, "hd-dy-d"),
         ({"dynamics_epochs": 5000}, "d2-4-12-b"),
@@ -234,3 +265,42 @@ def test_rows_of_the_tables():
 
 def test_an_interval_without_ends_is_written_as_elsewhere():
     assert findings._signed([0.5, 0.7]) == "+0.60 (−∞ to +∞)"
+
+
+def test_what_tuning_does_stands_beside_the_texts_claims_and_changes_no_verdict():
+    said = {one.id: one.test(MADE) for one in findings.CLAIMS if one.id.startswith("d2")}
+    assert "Once tuned" in said["d2-4-12-a"].evidence
+    assert "d = 1: 0 of 40 runs; d = 5: 0 of 40 runs" in said["d2-4-12-a"].evidence
+    assert "d = 5: 0.25 (0.25 to 0.25) times P-SGD + momentum" in said["d2-4-12-c"].evidence
+    bare = made(wide_methods=("momentum",))
+    assert "Once tuned" not in findings._no_gain(bare).evidence
+    assert findings._no_gain(bare).verdict == said["d2-4-12-c"].verdict == "holds"
+
+
+def test_sooner_counts_the_epochs_to_where_untuned_adam_ends():
+    budget = findings.budget(MADE)
+    assert findings._sooner(MADE, 5).to_numpy() == pytest.approx(budget ** (12 / 19), rel=0.1)
+    never = made(wide=lambda name: 0.7 if name == "Adam" else WIDE_ENDS.get(name, 0.4))
+    assert set(findings._sooner(never, 5)) == {0}
+    assert verdict("hd-dy-k", never) == "fails"
+
+
+def test_tuned_curves_hold_the_methods_to_compare_and_no_others():
+    table = findings.tuned_curves(MADE)
+    names = {d: set(rows.method) for d, rows in table.groupby("hidden")}
+    assert names[5] == {"Adam", "Lion", "ADOPT", findings.MARK, findings.UNTUNED}
+    assert names[1] >= names[5]
+    assert not {"SGD", "SGD + momentum", "persistent Adam", "full-batch Adam"} & names[1]
+    panels = [(d, title, set(rows.method)) for d, title, rows in findings.tuned_panels(table)]
+    assert panels[2:] == [
+        (5, "Adam", {"Adam", findings.MARK, findings.UNTUNED}),
+        (5, "its relatives", {"Lion", "ADOPT", findings.MARK}),
+    ]
+    rows = findings.tuned_rows(MADE)
+    assert next(row[1] for row in rows if row[0] == "5") == "Adam"
+    assert all(row[3] == "0.050 (0.050 to 0.050)" for row in rows if row[:2] == ["5", "Adam"])
+
+
+def test_what_a_search_found_is_written_with_its_betas():
+    assert findings._chosen(0.3, "(0.9, 0.95)", False) == "0.30, betas (0.9, 0.95)"
+    assert findings._chosen(0.3, "", True) == "0.30 (edge)"
