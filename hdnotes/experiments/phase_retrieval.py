@@ -8,6 +8,7 @@ more data sets.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import log
 from typing import Any
 
 from hdnotes.experiments.parameters import parameter
@@ -40,6 +41,8 @@ CROSSINGS = {
 NEAR = 1.2
 #: Data sets of one cell at most, up to a size p, so that a cell takes minutes.
 SETS_A_CELL = ((256, 100), (1024, 2))
+#: Starts on each at most where many teachers are tried: the least error is the teacher's own.
+TEACHER_STARTS = 2
 #: The kinds of momentum in each curve of Figure 4.1, and of the others.
 NESTEROV, STANDARD = ("none", "Nesterov"), ("none", "standard")
 
@@ -83,6 +86,9 @@ class Parameters:
     check_alpha: float = parameter(
         4.0, above=0, unit="samples per p", help="where the source's own ways are tried"
     )
+    teachers: int = parameter(
+        12, at_least=1, at_most=1000, help="data sets there whose teacher is tried as drawn"
+    )
 
     def __post_init__(self) -> None:
         require_batches(
@@ -100,6 +106,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "alphas": (2.0, 6.0),
         "data_sets": 2,
         "near_data_sets": 2,
+        "teachers": 3,
         "starts": 2,
         "epochs_factor": 30,
         "learning_rates": (0.01,),
@@ -136,7 +143,22 @@ def _methods(p: Parameters) -> Iterator[dict[str, Any]]:
     shared = curve_point(
         p, p.features, p.check_alpha, "persistent", momenta=list(NESTEROV), kind="check"
     )
-    for way in ({"judged_on": "100 points"}, {"teacher": "as drawn"}, {}):
+    yield from grouped({**shared, "judged_on": "100 points"}, p.data_sets, SETS_A_CELL)
+    few = {**shared, "starts": min(p.starts, TEACHER_STARTS)}
+    for way in ({"teacher": "as drawn"}, {}):
+        yield from grouped({**few, **way}, p.teachers, SETS_A_CELL)
+    yield from _near(p, shared)
+
+
+def _near(p: Parameters, shared: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Judge on 100 points where each curve of P-SGD crosses 50 %: there a verdict could turn.
+
+    The same runs judged by their exact error are those of Figure 4.1.
+    """
+    for momentum in NESTEROV:
+        at = CROSSINGS["persistent", momentum != "none"]
+        alpha = min(p.persistent_alphas, key=lambda alpha: abs(log(alpha / at)))
+        way = {"alpha": alpha, "momenta": [momentum], "judged_on": "100 points"}
         yield from grouped({**shared, **way}, p.data_sets, SETS_A_CELL)
 
 

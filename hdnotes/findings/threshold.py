@@ -56,6 +56,8 @@ SHORTER = (16, 8, 4, 2, 1)
 WORKS, AROUND, NEVER, BELOW = 0.5, (1.6, 1.5), 0.1, 1.4
 #: What the page says in place of laws.
 NO_LAW = "At no size did runs converge at three sample complexities, as a fit of the law needs."
+#: How Table 4.1 marks a range without an upper end.
+OR_MORE = "or more"
 #: A chance below this says that data sets differ.
 SURE = 0.05
 
@@ -303,16 +305,24 @@ def _times_more(growth: Crossing) -> str:
 
 
 def compared(results: Any) -> pd.DataFrame:
-    """Return Table 4.1's rows with our medians: what is not there is missing."""
-    ours = medians(table_rows(results), ("learning_rate",))
-    return points("threshold").merge(ours, how="left", on=["alpha", "learning_rate"])
+    """Return Table 4.1's rows with our medians: what is not there is missing.
+
+    Its epochs are from ``first`` up to ``end``, infinite where it says ``last`` "or more".
+    """
+    ours, theirs = medians(table_rows(results), ("learning_rate",)), points("threshold")
+    theirs = theirs.assign(end=theirs["last"].where(theirs.note.ne(OR_MORE), inf))
+    return theirs.merge(ours, how="left", on=["alpha", "learning_rate"])
+
+
+def _range_words(row: Any) -> str:
+    return f"{row.first:,} to {row.last:,}" + f" {OR_MORE}" * (row.end == inf)
 
 
 def table_words(results: Any) -> list[list[str]]:
     """Return the rows of the page's table: alpha, eta, both times, how many converged."""
     rows, budget = [], base(results).epochs
     for row in compared(results).itertuples():
-        theirs = f"{row.first:,} to {row.last:,}"
+        theirs = _range_words(row)
         ours, share = "not run", "–"
         if row.runs > 0:  # not so where it is missing
             ours = _median_words(row, budget)
@@ -338,12 +348,12 @@ def _as_in_table(results: Any) -> Verdict:
     table = compared(results).dropna(subset="time")
     if not len(table):
         raise KeyError("rows")
-    meets = (table.low <= table["last"]) & (table.high >= table["first"])
+    meets = (table.low <= table.end) & (table.high >= table["first"])
     budget = base(results).epochs
     word: Word = "holds" if meets.all() else "partly" if meets.any() else "fails"
     words = "; ".join(
         rf"$\alpha = {row.alpha:g}$ at {row.learning_rate:g}: {_median_words(row, budget)}, "
-        f"theirs {row.first:,} to {row.last:,}"
+        f"theirs {_range_words(row)}"
         for row in table.itertuples()
     )
     words = f"Our median epochs: {words}. Asked: intervals that meet the ranges of the table."

@@ -64,6 +64,17 @@ def test_forty_runs_stand_near_every_crossing_and_ten_or_more_elsewhere():
         assert runs[batches][around].min() >= 40
 
 
+def test_the_sources_ways_are_tried_where_they_can_show():
+    checks = paper().query("kind == 'check'")
+    points = checks[checks.judged_on.eq("100 points")].explode("momenta")
+    near = points[points.alpha.ne(4.0)].groupby("momenta")
+    assert near.alpha.unique().map(list).to_dict() == {"Nesterov": [2.3], "none": [3.0]}
+    assert near.runs.sum().eq(20).all()
+    ways = checks[checks.judged_on.eq("overlap")].groupby("teacher")
+    assert ways.sets.sum().to_dict() == {"as drawn": 12, "sphere": 12}
+    assert set(checks[checks.judged_on.eq("overlap")].starts) == {2}
+
+
 def test_cells_are_small_and_no_run_is_computed_twice():
     table = paper()
     assert table[table.features > 256].sets.max() <= 2

@@ -211,3 +211,32 @@ def test_a_deviation_that_has_no_value_is_a_dash(monkeypatch):
     assert findings.variation_rows(MADE, 5.0) == [["GD", "–", "12.3"]]
     found["GD"] = (np.nan, np.nan)
     assert findings.variation_rows(MADE, 5.0) == []
+
+
+def _effects(rng, shift: dict[float, float], noise: float = 0.035) -> dict[str, pd.Series]:
+    """Return differences on 12 data sets at each alpha: its shift, and the luck of the starts."""
+    at = pd.MultiIndex.from_product([shift, range(12)], names=["alpha", "set"])
+    values = [shift[alpha] + noise * rng.standard_normal() for alpha, _ in at]
+    return {"GD": pd.Series(values, index=at)}
+
+
+@pytest.mark.parametrize(
+    ("shift", "word"),
+    [
+        (dict.fromkeys((3.0, 4.0, 5.0, 6.0, 7.0, 8.0), 0.0), "holds"),
+        (dict.fromkeys((3.0, 4.0, 5.0, 6.0, 7.0, 8.0), 0.05), "fails"),
+        ({3.0: 0.1, 4.0: 0.0, 5.0: 0.0, 6.0: 0.0, 7.0: 0.0, 8.0: 0.0}, "fails"),
+    ],
+)
+def test_luck_of_the_starts_is_no_difference_and_one_at_one_alpha_is(shift, word):
+    effects = _effects(np.random.default_rng(0), shift)
+    found = findings._no_shift(effects, "Change")
+    assert found.verdict == word
+    assert effects["GD"].abs().median() > findings.EQUAL
+    assert found.evidence.startswith(f"Change: GD {findings.points(effects['GD'])} [{word}]; ")
+    assert ("it does for GD at α = 3" in found.evidence) == (shift[3.0] > 0)
+
+
+def test_the_luck_of_the_starts_is_told():
+    assert findings._of_chance(findings.runs(MADE, "losses")).endswith("deviation of 0.1.")
+    assert findings._of_chance(findings.runs(made(starts=1), "losses")) == ""

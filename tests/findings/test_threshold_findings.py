@@ -152,7 +152,17 @@ def test_the_table_of_the_page_is_the_sources_beside_ours():
     assert rows[-1] == ["1.4", "0.012", "does not converge", "over 200,028", "0 of 40"]
     assert rows[0][2] == "6,000 to 10,000"
     assert rows[0][4] == "40 of 40"
+    assert rows[-2][2] == "85,000 to 200,000 or more"
     assert "quickest data set" in threshold.spread_words(MADE)
+
+
+@pytest.mark.parametrize(("alpha", "word"), [(1.5, "holds"), (1.6, "partly")])
+def test_a_range_without_an_end_holds_what_takes_longer_and_another_does_not(alpha, word):
+    longer = made(lambda cell, time: np.inf if cell["alpha"] == alpha else time)
+    (claim,) = [one for one in threshold.CLAIMS if one.id == "d2-4-7-e"]
+    found = claim.test(longer)
+    assert found.verdict == word
+    assert "theirs 85,000 to 200,000 or more." in found.evidence
 
 
 def test_what_was_not_run_has_its_row():
