@@ -1,8 +1,9 @@
 """P-SGD on phase retrieval, p = 1024, alpha = 2.5, 60 trials: lockstep against a plain torch loop.
 
 The plain loop takes each trial by itself with autograd and torch.optim. Further lines set the
-lockstep beside the machine's own matrix products at the same shapes, and all cells of one point of
-the `paper` profile that share their data, trained together, beside the same cells one by one.
+lockstep beside the machine's own matrix products at the same shapes, and beside products and copies
+of what a step reads and writes entry by entry; and all cells of one point of the `paper` profile
+that share their data, trained together, beside the same cells one by one.
 """
 
 import os
@@ -71,6 +72,18 @@ def products(problem: PhaseRetrieval, start: torch.Tensor) -> None:
             torch.mm(h, x[k], out=g)
 
 
+def copies(problem: PhaseRetrieval, start: torch.Tensor) -> None:
+    """Copy, as often as a step has to, what it touches entry by entry.
+
+    Four passes over the outputs (the residual, twice what weighs it, the loss) and four over the
+    weights (gradient, momentum, step, projection).
+    """
+    outputs, weights = start.new_empty(2, TRIALS, problem.samples), torch.stack([start, start])
+    for _ in range(4 * STEPS):
+        outputs[0].copy_(outputs[1])
+        weights[0].copy_(weights[1])
+
+
 SETS_MAX = 4
 #: Epochs of each cell of a point.
 EPOCHS = 10
@@ -102,6 +115,14 @@ def main() -> None:
             0.6,
             "of it",
         )
+        copy_s = [seconds(partial(copies, problem, start)) for _ in range(5)]
+        report(
+            f"bare products and copies in the time of {name}",
+            [(b + c) / f for b, c, f in zip(bare_s, copy_s, fast_s, strict=True)],
+            unit="of it",
+        )
+        moved = 4 * STEPS * 2 * 4 * TRIALS * (n + P)  # read and written, four bytes a number
+        report(f"copy rate beside {name}", [moved / s / 1e9 for s in copy_s], unit="GB/s")
         report(f"speed of {name}", [TRIALS * STEPS / s for s in fast_s], unit="trial-steps/s")
         flops = 4 * P * n * TRIALS * STEPS
         report(f"rate of {name}", [flops / s / 1e9 for s in fast_s], unit="Gflop/s")
